@@ -1,0 +1,60 @@
+# The front end: every target installs what is missing, configures and builds with CMake, and then does what it says.
+BUILD ?= build
+BUILD_ASAN ?= build-asan
+PREFIX ?= /usr/local
+DESTDIR ?=
+BENCH_ARGS ?=
+CMAKE_ARGS ?=
+JOBS ?= $(shell nproc)
+
+SHELL := /bin/bash
+.SHELLFLAGS := -o pipefail -ec
+MAKEFLAGS += --no-print-directory
+
+# Shows each file as it is made and nothing else: a build that has nothing to do is silent.
+only_news = | awk '!/Built target|^Consolidate compiler/ { print; fflush() }'
+
+# $(call build,DIRECTORY,CMAKE-ARGUMENTS)
+build = [ -f $(1)/Makefile ] || cmake -S . -B $(1) -G 'Unix Makefiles' $(2) >$(1).log 2>&1 || { cat $(1).log; exit 1; }; \
+	rm -f $(1).log; \
+	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake --build $(1) --parallel $(JOBS) -- --no-print-directory $(only_news)
+comma := ,
+
+.PHONY: all packages build build-asan demo test bench install clean help
+.DEFAULT_GOAL := all
+
+all: build
+
+packages:
+	@deploy/install-packages.sh
+
+build: packages
+	@$(call build,$(BUILD),$(CMAKE_ARGS))
+
+# After the other tree: two builds at once would only take turns.
+build-asan: build
+	@$(call build,$(BUILD_ASAN),-DSANITIZE=address$(comma)undefined $(CMAKE_ARGS))
+
+demo: build
+	@deploy/demo.sh $(BUILD)/bin
+
+test: build build-asan
+	@BUILD=$(BUILD) BUILD_ASAN=$(BUILD_ASAN) tests/run.sh
+
+bench: build
+	@$(BUILD)/bin/splitsock-bench $(BENCH_ARGS)
+
+install: build
+	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)) >/dev/null
+	@DESTDIR=$(DESTDIR) cmake --install $(BUILD)
+
+clean:
+	rm -rf $(BUILD) $(BUILD_ASAN)
+
+help:
+	@echo 'make           build everything into $(BUILD)/bin (and install missing Debian packages first)'
+	@echo 'make demo      show what splitsock does, with unmodified programs'
+	@echo 'make test      run every test, plain and with sanitizers  [SUITES="unit boundary"]'
+	@echo 'make bench     measure                                    [BENCH_ARGS=...]'
+	@echo 'make install   install                                    [PREFIX=$(PREFIX) DESTDIR=]'
+	@echo 'make clean     remove $(BUILD) and $(BUILD_ASAN)'

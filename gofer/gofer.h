@@ -1,0 +1,41 @@
+/*
+ * What the gofer's parts share: the loop, the policy, the limits, the sessions.
+ */
+#ifndef SPLITSOCK_GOFER_GOFER_H
+#define SPLITSOCK_GOFER_GOFER_H
+
+#include "common/table.h"
+#include "gofer/loop.h"
+#include "gofer/policy.h"
+
+/* A client that has not said Hello by then, or a link that has not named its socket, is dropped. */
+#define HANDSHAKE_MS 5000
+#define TICK_MS 1000
+
+/* Links and channels that have connected but not yet said whose they are. Beyond that the oldest make room. */
+#define PENDING_LINKS_MAX 1024
+
+/* One read of a relay: larger ones gained nothing, smaller ones cost system calls. */
+#define SCRATCH_SIZE (256u * 1024u)
+
+struct limits {
+	uint32_t sockets;  /* per session */
+	uint32_t calls;    /* connects that wait for the host, per session */
+	uint32_t sessions; /* at once */
+};
+
+struct gofer {
+	struct loop loop;
+	struct policy policy;
+	struct limits limits;
+	struct table sessions; /* by session id */
+	struct listener *listeners;
+	size_t pending_links;
+	uint8_t *scratch; /* SCRATCH_SIZE bytes, for one read at a time */
+	struct splice_pipe *idle_pipes;
+};
+
+/* Closes the pipes that no transfer uses. */
+void relay_free_idle_pipes(struct gofer *gofer);
+
+#endif

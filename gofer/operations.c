@@ -1,0 +1,612 @@
+#include "gofer/operations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "gofer/listener.h"
+
+/* Room for one getsockopt or ioctl; SIOCGIFCONF of 100 interfaces fits. */
+#define VALUE_MAX 4096
+
+struct answer {
+	Splitsock__Result result;
+	Splitsock__Address local_message, peer_message;
+	struct wire_address local, peer;
+	uint8_t *value; /* malloc()ed, freed once the reply is packed */
+};
+
+enum outcome {
+	OUTCOME_OK,      /* the next operation of the batch runs */
+	OUTCOME_FAILED,  /* answered; the batch ends */
+	OUTCOME_PENDING, /* the answer comes later; the batch ends */
+	OUTCOME_FATAL,   /* a correct client never sends this */
+};
+
+static enum outcome
+refuse(struct answer *answer, Splitsock__Status status)
+{
+	answer->result.status = status;
+	return OUTCOME_FAILED;
+}
+
+static enum outcome
+fail(struct answer *answer, int error)
+{
+	if (!error)
+		return OUTCOME_OK;
+	answer->result.error = wire_errno(error);
+	return refuse(answer, SPLITSOCK__STATUS__STATUS_HOST_ERRNO);
+}
+
+static void
+answer_local(struct sock *sock, struct answer *answer)
+{
+	if (sock_name(sock, getsockname, &answer->local) == 0) {
+		address_to_message(&answer->local_message, &answer->local);
+		answer->result.local = &answer->local_message;
+	}
+}
+
+static void
+answer_peer(struct sock *sock, struct answer *answer)
+{
+	if (sock_name(sock, getpeername, &answer->peer) == 0) {
+		address_to_message(&answer->peer_message, &answer->peer);
+		answer->result.peer = &answer->peer_message;
+	}
+}
+
+/* Decodes an address and puts it to the policy. */
+static enum outcome
+take_address(struct sock *sock, enum policy_operation operation, const Splitsock__Address *message,
+             struct sockaddr_storage *address, socklen_t *len, struct answer *answer)
+{
+	struct wire_address wire;
+	int error = address_from_message(&wire, message);
+
+	if (error)
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	error = wire_address_to_host(&wire, address, len);
+	if (error)
+		return fail(answer, -error);
+	if (!policy_allows(&sock->session->gofer->policy, operation, &wire))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	int family = host_family(op->open->family), type = host_socket_type(op->open->type);
+	int protocol = (int)op->open->protocol;
+
+	if (sock->state != SOCK_NEW && (sock->family != family || sock->type != type || sock->protocol != protocol))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	if (sock->state != SOCK_NEW)
+		return OUTCOME_OK;
+	if (family < 0 || type < 0 || (sock->link.fd >= 0 && (type == SOCK_STREAM) != sock_is_stream(sock)))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	if (!policy_allows_socket(&sock->session->gofer->policy, family, type, protocol))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	sock->host.fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+	if (sock->host.fd < 0)
+		return fail(answer, errno);
+	sock->family = family;
+	sock->type = type;
+	sock->protocol = protocol;
+	sock->state = SOCK_OPEN;
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_bind(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	struct sockaddr_storage address;
+	socklen_t len;
+	enum outcome outcome = take_address(sock, POLICY_BIND, op->bind->address, &address, &len, answer);
+
+	if (outcome != OUTCOME_OK)
+		return outcome;
+	if (bind(sock->host.fd, (struct sockaddr *)&address, len) < 0) {
+		int error = errno;
+
+		/* A socket of the client's that it has closed, and whose hang-up we have not looked at yet, is not in use. */
+		if (error != EADDRINUSE || !sock_reap_hung_up(sock->session, sock))
+			return fail(answer, error);
+		if (bind(sock->host.fd, (struct sockaddr *)&address, len) < 0)
+			return fail(answer, errno);
+	}
+	answer_local(sock, answer);
+	return OUTCOME_OK;
+}
+
+static enum outcome
+connect_datagram(struct sock *sock, const struct sockaddr_storage *address, socklen_t len, struct answer *answer)
+{
+	if (connect(sock->host.fd, (const struct sockaddr *)address, len) < 0)
+		return fail(answer, errno);
+	sock->has_peer = address->ss_family != AF_UNSPEC;
+	sock->error = 0;
+	answer_local(sock, answer);
+	answer_peer(sock, answer);
+	return OUTCOME_OK;
+}
+
+/* The host's connect is under way: it may be done already, or the caller waits for it, or hears EINPROGRESS or EALREADY. */
+static enum outcome
+await_connect(struct sock *sock, const Splitsock__Op *op, const struct sockaddr_storage *address, socklen_t len, int error,
+              struct answer *answer)
+{
+	struct waiter *waiter;
+
+	sock->state = SOCK_CONNECTING;
+	/* On loopback the host is done before we ask. */
+	if (!(op->connect->wait ? sock_finish_connect(sock, (const struct sockaddr *)address, len) : sock_finish_connect(sock, NULL, 0)))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST); /* the event before this says why */
+	if (sock->state == SOCK_OPEN && !op->connect->wait && error == EINPROGRESS) {
+		/* Who does not wait hears of the failure through the link, once it is there. */
+		sock->state = SOCK_RESET;
+		return fail(answer, error);
+	}
+	answer_local(sock, answer);
+	if (sock->state == SOCK_OPEN || sock->state == SOCK_RESET) {
+		error = sock->error;
+		if (sock->state == SOCK_OPEN)
+			sock->error = 0;
+		return fail(answer, error);
+	}
+	if (sock->state == SOCK_CONNECTED) {
+		answer_peer(sock, answer);
+		return OUTCOME_OK;
+	}
+	if (!op->connect->wait)
+		return fail(answer, error);
+	if (sock->session->calls >= sock->session->gofer->limits.calls)
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_QUOTA);
+	waiter = calloc(1, sizeof *waiter);
+	if (!waiter)
+		return fail(answer, ENOBUFS);
+	waiter->next = sock->waiters;
+	sock->waiters = waiter;
+	return OUTCOME_PENDING;
+}
+
+static enum outcome
+handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	struct sockaddr_storage address;
+	socklen_t len;
+	enum outcome outcome = take_address(sock, POLICY_CONNECT, op->connect->address, &address, &len, answer);
+	int error;
+
+	if (outcome != OUTCOME_OK)
+		return outcome;
+	if (!sock_is_stream(sock))
+		return connect_datagram(sock, &address, len, answer);
+	if (sock->error) { /* what the connect before this one came to */
+		error = sock->error;
+		sock->error = 0;
+		return fail(answer, error);
+	}
+	error = connect(sock->host.fd, (struct sockaddr *)&address, len) < 0 ? errno : 0;
+	if (error && error != EINPROGRESS && error != EALREADY) {
+		answer_local(sock, answer);
+		/* The kernel has handed out the pending connect's failure: it will not tell it again. */
+		if (sock->state == SOCK_CONNECTING)
+			sock_connect_failed(sock, error);
+		return fail(answer, error);
+	}
+	if (!error && address.ss_family != AF_UNSPEC && sock->state == SOCK_OPEN)
+		sock->state = SOCK_CONNECTED;
+	if (!error && address.ss_family == AF_UNSPEC && sock->state == SOCK_LISTENING)
+		sock->state = SOCK_OPEN;
+	if (error)
+		return await_connect(sock, op, &address, len, error, answer);
+	answer_local(sock, answer);
+	answer_peer(sock, answer);
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_listen(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	struct wire_address local;
+
+	if (sock_name(sock, getsockname, &local) != 0)
+		return fail(answer, EINVAL);
+	if (!policy_allows(&sock->session->gofer->policy, POLICY_LISTEN, &local))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	if (listen(sock->host.fd, sock_split_backlog(sock, op->listen->backlog)) < 0)
+		return fail(answer, errno);
+	sock->state = SOCK_LISTENING;
+	answer_local(sock, answer);
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_set_option(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	const struct socket_option *option = option_by_wire(op->set_option->option);
+	uint8_t host[VALUE_MAX];
+	ssize_t len;
+
+	if (!option || option->place != OPTION_HOST || !option->settable)
+		return fail(answer, ENOPROTOOPT);
+	len = option_decode(option, op->set_option->value.data, op->set_option->value.len, host, sizeof host);
+	if (len < 0)
+		return fail(answer, (int)-len);
+	if (setsockopt(sock->host.fd, option->level, option->name, host, (socklen_t)len) < 0)
+		return fail(answer, errno);
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_get_option(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	const struct socket_option *option = option_by_wire(op->get_option->option);
+	uint8_t host[VALUE_MAX];
+	socklen_t len;
+	ssize_t encoded;
+
+	if (!option || option->place != OPTION_HOST || !option->gettable)
+		return fail(answer, ENOPROTOOPT);
+	len = (socklen_t)option_room(option, op->get_option->length);
+	if (len > VALUE_MAX)
+		len = VALUE_MAX;
+	if (option->level == SOL_SOCKET && option->name == SO_ERROR && sock->state == SOCK_CONNECTING) {
+		/* The host may be done already, and the loop not have looked. This may free the sock, and then the event says why. */
+		if (!sock_finish_connect(sock, NULL, 0))
+			return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	}
+	if (sock->host.fd < 0)
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	if (getsockopt(sock->host.fd, option->level, option->name, host, &len) < 0)
+		return fail(answer, errno);
+	if (option->level == SOL_SOCKET && option->name == SO_ERROR && sock->error && len == sizeof(int)) {
+		memcpy(host, &sock->error, sizeof(int));
+		sock->error = 0;
+	}
+	answer->value = malloc(VALUE_MAX);
+	if (!answer->value)
+		return fail(answer, ENOBUFS);
+	encoded = option_encode(option, host, len, answer->value, VALUE_MAX);
+	if (encoded < 0)
+		return fail(answer, (int)-encoded);
+	answer->result.value.data = answer->value;
+	answer->result.value.len = (size_t)encoded;
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_shutdown(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	int how = host_shutdown(op->shutdown->how);
+
+	if (how < 0)
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	if (shutdown(sock->host.fd, how) < 0)
+		return fail(answer, errno);
+	if (sock->state == SOCK_LISTENING && how != SHUT_WR) {
+		sock->state = SOCK_OPEN;
+		shutdown(sock->link.fd, SHUT_WR); /* wakes who waits in accept */
+	}
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_query(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	(void)op;
+	answer_local(sock, answer);
+	answer_peer(sock, answer);
+	return sock->state == SOCK_CONNECTING ? fail(answer, EINPROGRESS) : OUTCOME_OK;
+}
+
+static enum outcome
+handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	struct sockaddr_storage address;
+	struct iovec iov = {op->send->payload.data, op->send->payload.len};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	uint32_t unknown;
+	int flags = host_message_flags(op->send->flags, &unknown);
+	ssize_t n;
+
+	if (unknown || sock_is_stream(sock))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	if (op->send->to) {
+		enum outcome outcome =
+			take_address(sock, POLICY_SEND, op->send->to, &address, &message.msg_namelen, answer);
+
+		if (outcome != OUTCOME_OK)
+			return outcome;
+		message.msg_name = &address;
+	}
+	if (sock->family == AF_NETLINK && !policy_allows_netlink(iov.iov_base, iov.iov_len))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	if (sock->error) {
+		int error = sock->error;
+
+		sock->error = 0;
+		return fail(answer, error);
+	}
+	n = sendmsg(sock->host.fd, &message, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n < 0)
+		return fail(answer, errno);
+	answer->result.count = (uint32_t)n;
+	answer_local(sock, answer);
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_release(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	struct session *session = sock->session;
+	uint64_t handle = sock->handle;
+
+	(void)op;
+	(void)answer;
+	/* A link that waits to be accepted must not come to a socket that is gone. */
+	listeners_take_links(session->gofer);
+	sock = table_find(&session->socks, handle);
+	if (sock)
+		sock_free(sock);
+	return OUTCOME_PENDING; /* it has no reply */
+}
+
+static enum outcome
+handle_interface_ioctl(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	struct ifreq ifreq;
+	struct ifconf ifconf = {.ifc_len = VALUE_MAX};
+	unsigned long request = op->interface_ioctl->request;
+
+	answer->value = calloc(1, VALUE_MAX);
+	if (!answer->value)
+		return fail(answer, ENOBUFS);
+	answer->result.value.data = answer->value;
+	switch (request) {
+	case SIOCGIFCONF:
+		ifconf.ifc_buf = (char *)answer->value;
+		if (ioctl(sock->host.fd, request, &ifconf) < 0)
+			return fail(answer, errno);
+		answer->result.value.len = (size_t)ifconf.ifc_len;
+		return OUTCOME_OK;
+	case SIOCGIFNAME:
+	case SIOCGIFINDEX:
+	case SIOCGIFFLAGS:
+	case SIOCGIFADDR:
+	case SIOCGIFNETMASK:
+	case SIOCGIFBRDADDR:
+	case SIOCGIFDSTADDR:
+	case SIOCGIFHWADDR:
+	case SIOCGIFMTU:
+	case SIOCGIFMETRIC:
+	case SIOCGIFMAP:
+	case SIOCGIFTXQLEN:
+		if (op->interface_ioctl->ifreq.len != sizeof ifreq)
+			return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+		memcpy(&ifreq, op->interface_ioctl->ifreq.data, sizeof ifreq);
+		ifreq.ifr_name[IFNAMSIZ - 1] = 0;
+		if (ioctl(sock->host.fd, request, &ifreq) < 0)
+			return fail(answer, errno);
+		memcpy(answer->value, &ifreq, sizeof ifreq);
+		answer->result.value.len = sizeof ifreq;
+		return OUTCOME_OK;
+	default:
+		return fail(answer, EPERM);
+	}
+}
+
+static enum outcome
+handle_poke(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	(void)op;
+	(void)answer;
+	relay_listener_poke(sock);
+	return OUTCOME_OK;
+}
+
+/* ---- the table ---------------------------------------------------------------------------------- */
+
+#define IN(state) (1u << (state))
+#define IN_HOST (IN(SOCK_OPEN) | IN(SOCK_CONNECTING) | IN(SOCK_CONNECTED) | IN(SOCK_LISTENING))
+
+struct operation {
+	const char *name;
+	unsigned states; /* where it is legal; elsewhere it is answered with STATUS_BAD_REQUEST */
+	enum outcome (*handle)(struct sock *, const Splitsock__Op *, struct answer *);
+};
+
+static const struct operation operations[] = {
+	[SPLITSOCK__OP__OP_OPEN] = {"open", IN_HOST | IN(SOCK_NEW), handle_open},
+	[SPLITSOCK__OP__OP_BIND] = {"bind", IN_HOST, handle_bind},
+	[SPLITSOCK__OP__OP_CONNECT] = {"connect", IN_HOST, handle_connect},
+	[SPLITSOCK__OP__OP_LISTEN] = {"listen", IN_HOST, handle_listen},
+	[SPLITSOCK__OP__OP_SET_OPTION] = {"set_option", IN_HOST, handle_set_option},
+	[SPLITSOCK__OP__OP_GET_OPTION] = {"get_option", IN_HOST, handle_get_option},
+	[SPLITSOCK__OP__OP_SHUTDOWN] = {"shutdown", IN_HOST, handle_shutdown},
+	[SPLITSOCK__OP__OP_QUERY] = {"query", IN_HOST, handle_query},
+	[SPLITSOCK__OP__OP_SEND] = {"send", IN(SOCK_OPEN), handle_send},
+	[SPLITSOCK__OP__OP_RELEASE] = {"release", IN_HOST | IN(SOCK_NEW) | IN(SOCK_RESET), handle_release},
+	[SPLITSOCK__OP__OP_INTERFACE_IOCTL] = {"interface_ioctl", IN_HOST, handle_interface_ioctl},
+	[SPLITSOCK__OP__OP_POKE] = {"poke", IN(SOCK_LISTENING), handle_poke},
+};
+static_assert(sizeof operations / sizeof *operations == SPLITSOCK__OP__OP_POKE + 1, "every operation has a row");
+
+/* ---- requests and replies ----------------------------------------------------------------------- */
+
+static void
+send_reply(const struct call *call, struct answer *answers, size_t count)
+{
+	Splitsock__Reply reply = SPLITSOCK__REPLY__INIT;
+	Splitsock__Result *results[CODEC_OPS_MAX];
+	size_t len;
+	uint8_t *packet;
+
+	for (size_t i = 0; i < count; i++)
+		results[i] = &answers[i].result;
+	reply.results = results;
+	reply.n_results = count;
+	if (call->no_reply)
+		return;
+	if (!call->on_channel) {
+		session_send(call->session, FRAME_REPLY, call->id, &reply.base);
+		return;
+	}
+	/* A client that lets its own channel fill up does without the answer: it has asked for too much at once. */
+	packet = encode_frame(FRAME_REPLY, call->id, &reply.base, &len);
+	if (packet && send(call->session->channel.fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN)
+		log_warning("session %016llx: its side channel is full, a reply was dropped", (unsigned long long)call->session->id);
+	free(packet);
+}
+
+/* The socket a request names. NULL with *answer set, or with FATAL. */
+static struct sock *
+request_sock(const struct call *call, const Splitsock__Request *request, struct answer *answer, enum outcome *outcome)
+{
+	struct sock *sock = table_find(&call->session->socks, request->handle);
+
+	*outcome = OUTCOME_FAILED;
+	if (!sock) {
+		/* Its link was connected before the request was sent, but may still wait to be accepted. */
+		listeners_take_links(call->session->gofer);
+		sock = table_find(&call->session->socks, request->handle);
+	}
+	if (sock)
+		return sock;
+	/* Closed meanwhile, or never there. Who does not wait for the answer may have closed it meanwhile, too. */
+	if (request->ops[0]->op_case != SPLITSOCK__OP__OP_OPEN || request->handle == 0 || request->handle >> 63 || call->no_reply) {
+		refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+		return NULL;
+	}
+	sock = sock_new(call->session, request->handle);
+	if (!sock)
+		refuse(answer, SPLITSOCK__STATUS__STATUS_QUOTA);
+	return sock;
+}
+
+static enum outcome
+run_operation(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	const struct operation *operation;
+
+	if (op->op_case <= 0 || (size_t)op->op_case >= sizeof operations / sizeof *operations)
+		return OUTCOME_FATAL;
+	operation = &operations[op->op_case];
+	if (!(operation->states & IN(sock->state)))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	return operation->handle(sock, op, answer);
+}
+
+bool
+request_run(const struct call *call, const Splitsock__Request *request)
+{
+	struct session *session = call->session;
+	struct answer *answers = calloc(request->n_ops, sizeof *answers);
+	enum outcome outcome = OUTCOME_OK;
+	struct sock *sock;
+	size_t count = 0;
+
+	if (!answers)
+		return false;
+	for (size_t i = 0; i < request->n_ops; i++)
+		splitsock__result__init(&answers[i].result);
+	sock = request_sock(call, request, &answers[0], &outcome);
+	if (!sock) {
+		count = 1;
+	} else if (!sock_drain(sock)) {
+		sock = NULL;
+		outcome = refuse(&answers[0], SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+		count = 1;
+	} else {
+		for (outcome = OUTCOME_OK; outcome == OUTCOME_OK && count < request->n_ops; count++)
+			outcome = run_operation(sock, request->ops[count], &answers[count]);
+		/* A handler may have freed it. */
+		sock = table_find(&session->socks, request->handle);
+	}
+	if (outcome == OUTCOME_PENDING && sock && sock->waiters) {
+		sock->waiters->call = call->id;
+		sock->waiters->done = (uint32_t)count - 1;
+		sock->waiters->on_channel = call->on_channel;
+		sock->waiters->no_reply = call->no_reply;
+		session->calls++;
+	} else if (outcome != OUTCOME_PENDING && outcome != OUTCOME_FATAL) {
+		send_reply(call, answers, count);
+	}
+	/* A host socket that never came to be leaves nothing to hold. */
+	if (sock && sock->state == SOCK_NEW && sock->link.fd < 0)
+		sock_free(sock);
+	else if (sock)
+		sock_update(sock);
+	for (size_t i = 0; i < request->n_ops; i++)
+		free(answers[i].value);
+	free(answers);
+	return outcome != OUTCOME_FATAL;
+}
+
+static void
+answer_waiter_as(struct sock *sock, const struct waiter *waiter, struct answer *last)
+{
+	struct call call = {.session = sock->session,
+	                    .id = waiter->call,
+	                    .on_channel = waiter->on_channel,
+	                    .no_reply = waiter->no_reply};
+	struct answer answers[CODEC_OPS_MAX];
+
+	for (uint32_t i = 0; i < waiter->done; i++)
+		splitsock__result__init(&answers[i].result);
+	answers[waiter->done] = *last;
+	sock->session->calls--;
+	send_reply(&call, answers, waiter->done + 1);
+}
+
+void
+answer_waiter(struct sock *sock, const struct waiter *waiter, int error)
+{
+	struct answer answer = {.result = SPLITSOCK__RESULT__INIT};
+
+	if (fail(&answer, error) == OUTCOME_OK)
+		answer_peer(sock, &answer);
+	answer_local(sock, &answer);
+	answer_waiter_as(sock, waiter, &answer);
+}
+
+struct cancel {
+	uint32_t id;
+};
+
+static void
+cancel_in_sock(void *entry, void *arg)
+{
+	struct sock *sock = entry;
+	const struct cancel *cancel = arg;
+
+	for (struct waiter **at = &sock->waiters; *at;) {
+		struct waiter *waiter = *at;
+
+		if (waiter->call != cancel->id) {
+			at = &waiter->next;
+			continue;
+		}
+		struct answer answer = {.result = SPLITSOCK__RESULT__INIT};
+
+		*at = waiter->next;
+		refuse(&answer, SPLITSOCK__STATUS__STATUS_CANCELLED);
+		answer_waiter_as(sock, waiter, &answer);
+		free(waiter);
+	}
+}
+
+void
+request_cancel(struct session *session, uint32_t id)
+{
+	table_visit(&session->socks, cancel_in_sock, &(struct cancel){id});
+}

@@ -1,0 +1,345 @@
+/*
+ * Datagrams, one packet of the SOCK_SEQPACKET link each, BATCH of them a system call.
+ *
+ * A socket with a connected peer needs no more. On any other, a datagram towards the program carries its source: a sealed
+ * memfd with a struct link_name, passed by SCM_RIGHTS, which recvfrom() on the sentry side looks at and a plain
+ * read() drops. The memfds are cached by source, because making one costs more than sending a datagram.
+ *
+ * Netlink sockets are datagram sockets whose requests are checked one by one (policy_allows_netlink).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "gofer/sock.h"
+
+#define BATCH 4
+#define DATAGRAM_MAX 65536u
+static_assert(BATCH * DATAGRAM_MAX <= SCRATCH_SIZE, "one batch fits the shared buffer");
+
+/* A netlink dump is made as large as its reader's buffer has been; programs read with at least this much. */
+#define NETLINK_READ 4096u
+
+#define SOURCES_MAX 16
+
+/* Batches of one direction before others get their turn. */
+#define ROUNDS_MAX 16
+
+struct source {
+	struct source *next; /* sock.sources */
+	struct link_source content;
+	int fd;
+};
+
+static void
+source_free(struct source *source)
+{
+	close(source->fd);
+	free(source);
+}
+
+void
+relay_datagram_free(struct sock *sock)
+{
+	while (sock->sources) {
+		struct source *source = sock->sources;
+
+		sock->sources = source->next;
+		source_free(source);
+	}
+	sock->source_count = 0;
+}
+
+/* A memfd with this content that nobody can change, or -1. */
+static int
+source_memfd(const struct link_source *content)
+{
+	int fd = memfd_create("splitsock-source", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd >= 0 && (write(fd, content, sizeof *content) != sizeof *content ||
+	                fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* The memfd that names this source, or -1. */
+static int
+source_fd(struct sock *sock, const struct sockaddr *address, socklen_t len)
+{
+	struct link_source content = {.name.len = len};
+	struct source *source, **at, **last = NULL;
+
+	if (len > sizeof content.name.address)
+		return -1;
+	memcpy(&content.name.address, address, len);
+	for (at = &sock->sources; (source = *at); at = &source->next) {
+		if (memcmp(&source->content, &content, sizeof content) == 0) {
+			*at = source->next;
+			source->next = sock->sources;
+			sock->sources = source;
+			return source->fd;
+		}
+		last = at;
+	}
+	if (sock->source_count == SOURCES_MAX) {
+		source_free(*last);
+		*last = NULL;
+		sock->source_count--;
+	}
+	source = calloc(1, sizeof *source);
+	if (!source)
+		return -1;
+	source->content = content;
+	source->fd = source_memfd(&content);
+	if (source->fd < 0) {
+		free(source);
+		return -1;
+	}
+	source->next = sock->sources;
+	sock->sources = source;
+	sock->source_count++;
+	return source->fd;
+}
+
+union passed_fd {
+	struct cmsghdr header;
+	char space[CMSG_SPACE(sizeof(int))];
+};
+
+static void
+pass_fd(union passed_fd *control, struct msghdr *message, int fd)
+{
+	control->header = (struct cmsghdr){
+		.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+	memcpy(CMSG_DATA(&control->header), &fd, sizeof fd);
+	message->msg_control = control;
+	message->msg_controllen = sizeof *control;
+}
+
+/*
+ * The host's socket has an error. One that a datagram of earlier brought back (ICMP) the program is to notice, and one notice is
+ * enough. One of the datagram at hand is lost with it: a plain send has no way to hear of it.
+ */
+static void
+note_error(struct sock *sock, int error)
+{
+	struct link_source content = {.error = error};
+	union passed_fd control;
+	struct msghdr message = {0};
+	bool noted = sock->error != 0;
+	int fd;
+
+	if (error != ECONNREFUSED && error != EHOSTUNREACH && error != ENETUNREACH && error != EHOSTDOWN && error != ENOPROTOOPT &&
+	    error != EPROTO)
+		return;
+	sock->error = error;
+	if (noted || sock->link.fd < 0)
+		return;
+	fd = source_memfd(&content);
+	if (fd < 0)
+		return;
+	pass_fd(&control, &message, fd);
+	sendmsg(sock->link.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+	close(fd);
+}
+
+struct batch {
+	struct mmsghdr messages[BATCH];
+	struct iovec iovs[BATCH];
+	struct sockaddr_storage names[BATCH];
+	union {
+		union passed_fd fd;
+		char credentials[CMSG_SPACE(sizeof(struct ucred))];
+	} controls[BATCH];
+};
+
+static void
+batch_prepare(struct batch *batch, uint8_t *scratch, bool named)
+{
+	memset(batch->messages, 0, sizeof batch->messages);
+	for (int i = 0; i < BATCH; i++) {
+		batch->iovs[i] = (struct iovec){scratch + (size_t)i * DATAGRAM_MAX, DATAGRAM_MAX};
+		batch->messages[i].msg_hdr = (struct msghdr){.msg_iov = &batch->iovs[i], .msg_iovlen = 1};
+		if (named) {
+			batch->messages[i].msg_hdr.msg_name = &batch->names[i];
+			batch->messages[i].msg_hdr.msg_namelen = sizeof batch->names[i];
+		}
+	}
+}
+
+/* ---- towards the host --------------------------------------------------------------------------- */
+
+static void
+refuse_netlink(struct sock *sock, const void *request, size_t len)
+{
+	struct {
+		struct nlmsghdr header;
+		struct nlmsgerr error;
+	} answer = {
+		.header = {.nlmsg_len = sizeof answer, .nlmsg_type = NLMSG_ERROR},
+		.error = {.error = -EPERM},
+	};
+
+	if (len >= sizeof answer.error.msg) {
+		memcpy(&answer.error.msg, request, sizeof answer.error.msg);
+		answer.header.nlmsg_seq = answer.error.msg.nlmsg_seq;
+	}
+	send(sock->link.fd, &answer, sizeof answer, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static void
+netlink_up(struct sock *sock, const void *request, size_t len)
+{
+	if (!policy_allows_netlink(request, len))
+		refuse_netlink(sock, request, len);
+	else
+		send(sock->host.fd, request, len, MSG_DONTWAIT);
+}
+
+bool
+relay_datagram_up(struct sock *sock)
+{
+	struct batch batch;
+	int received, count;
+
+	if (sock->state != SOCK_OPEN || sock->host_full)
+		return true;
+	for (int round = 0; round < ROUNDS_MAX; round++) {
+		batch_prepare(&batch, sock->session->gofer->scratch, false);
+		for (int i = 0; i < BATCH; i++) {
+			batch.messages[i].msg_hdr.msg_control = &batch.controls[i];
+			batch.messages[i].msg_hdr.msg_controllen = sizeof batch.controls[i];
+		}
+		received = recvmmsg(sock->link.fd, batch.messages, BATCH, MSG_DONTWAIT, NULL);
+		/* A datagram of no bytes and the end of the link both read as 0; only a datagram has a sender's credentials. */
+		for (count = 0; count < received && batch.messages[count].msg_hdr.msg_controllen; count++) {
+			batch.messages[count].msg_hdr.msg_control = NULL;
+			batch.messages[count].msg_hdr.msg_controllen = 0;
+		}
+		if (received > 0 && count < received)
+			sock->up_ended = true;
+		if (count <= 0)
+			return true; /* EAGAIN, or the end */
+		for (int i = 0; i < count; i++) {
+			batch.iovs[i].iov_len = batch.messages[i].msg_len;
+			if (sock->family == AF_NETLINK)
+				netlink_up(sock, batch.iovs[i].iov_base, batch.iovs[i].iov_len);
+		}
+		if (sock->family == AF_NETLINK)
+			continue;
+		for (int sent = 0; sent < count;) {
+			int n = sendmmsg(sock->host.fd, batch.messages + sent, (unsigned)(count - sent),
+			                 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+			if (n < 0 && errno == EAGAIN)
+				break; /* a full socket buffer drops datagrams; so does UDP */
+			if (n < 0) {
+				/* An asynchronous error of an earlier datagram comes back here, and this one was not sent. */
+				bool again = errno == ECONNREFUSED && !sock->error;
+
+				note_error(sock, errno);
+				if (!again)
+					sent++;
+				continue;
+			}
+			sent += n;
+		}
+		if (count < BATCH)
+			return true;
+	}
+	return true;
+}
+
+/* ---- towards the program ------------------------------------------------------------------------ */
+
+static bool
+netlink_down(struct sock *sock)
+{
+	for (int i = 0; i < BATCH; i++) {
+		uint8_t *scratch = sock->session->gofer->scratch;
+		ssize_t len;
+		struct pollfd room = {.fd = sock->link.fd, .events = POLLOUT};
+
+		if (poll(&room, 1, 0) != 1) {
+			sock->link_full = true;
+			return true;
+		}
+		len = recv(sock->host.fd, scratch, NETLINK_READ, MSG_DONTWAIT | MSG_PEEK | MSG_TRUNC);
+		if (len < 0)
+			return true;
+		len = recv(sock->host.fd, scratch, len > NETLINK_READ ? SCRATCH_SIZE : NETLINK_READ, MSG_DONTWAIT);
+		if (len > 0)
+			send(sock->link.fd, scratch, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+	}
+	return true;
+}
+
+static void
+attach_source(struct sock *sock, struct batch *batch, int i)
+{
+	struct msghdr *message = &batch->messages[i].msg_hdr;
+	int fd = source_fd(sock, message->msg_name, message->msg_namelen);
+
+	message->msg_name = NULL;
+	message->msg_namelen = 0;
+	if (fd < 0)
+		return;
+	pass_fd(&batch->controls[i].fd, message, fd);
+}
+
+bool
+relay_datagram_down(struct sock *sock)
+{
+	struct batch batch;
+
+	if (sock->link.fd < 0 || sock->host.fd < 0)
+		return true;
+	if (sock->family == AF_NETLINK)
+		return netlink_down(sock);
+	for (int round = 0; round < ROUNDS_MAX; round++) {
+		struct pollfd room = {.fd = sock->link.fd, .events = POLLOUT};
+		int count, sent;
+
+		/* While the program does not read, datagrams wait in the host's socket, and overflow there, as ever. */
+		if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)) {
+			sock->link_full = true;
+			return true;
+		}
+		batch_prepare(&batch, sock->session->gofer->scratch, !sock->has_peer);
+		count = recvmmsg(sock->host.fd, batch.messages, BATCH, MSG_DONTWAIT, NULL);
+		if (count < 0 && errno != EAGAIN && errno != EINTR) {
+			note_error(sock, errno);
+			continue;
+		}
+		/* With IP_RECVERR an error stays queued, and epoll keeps saying so until somebody has read it. */
+		if (count < 0)
+			while (recv(sock->host.fd, NULL, 0, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0)
+				;
+		if (count <= 0)
+			return true;
+		for (int i = 0; i < count; i++) {
+			batch.iovs[i].iov_len = batch.messages[i].msg_len;
+			batch.messages[i].msg_hdr.msg_flags = 0;
+			if (!sock->has_peer)
+				attach_source(sock, &batch, i);
+		}
+		for (sent = 0; sent < count;) {
+			int n = sendmmsg(sock->link.fd, batch.messages + sent, (unsigned)(count - sent),
+			                 MSG_DONTWAIT | MSG_NOSIGNAL);
+
+			if (n <= 0)
+				break; /* full after all: dropped, as a full receive buffer drops */
+			sent += n;
+		}
+		if (count < BATCH)
+			return true;
+	}
+	return true;
+}

@@ -1,0 +1,483 @@
+/*
+ * A session's frames come in through NNG's aio callbacks, which run on NNG's threads: they post to the loop, and start the next send of
+ * what the loop has queued (the outbox, which has a lock for that, since a hand-over for each reply would cost a wake-up). One
+ * receive is under way at a time, and the next starts when the frames of the last are handled, so that a client that
+ * asks faster than it is served is slowed by the kernel's socket buffer.
+ */
+#include "gofer/session.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/log.h"
+#include "gofer/operations.h"
+
+#define INBOX_START 4096u
+
+struct outgoing {
+	struct outgoing *next; /* session.outbox */
+	uint8_t *data;
+	size_t len, off;
+};
+
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+static void
+post_received(void *arg)
+{
+	struct session *session = arg;
+
+	loop_post(&session->gofer->loop, &session->received);
+}
+
+/* Ends the session as soon as nothing on the stack holds it: its next receive fails. */
+static void
+session_end(struct session *session)
+{
+	session->state = SESSION_ENDED;
+	if (!session->receiving)
+		loop_post(&session->gofer->loop, &session->received);
+	nng_stream_close(session->stream);
+}
+
+static void
+receive_more(struct session *session)
+{
+	nng_iov iov = {session->inbox + session->inbox_len, session->inbox_size - session->inbox_len};
+
+	session->receiving = true;
+	nng_aio_set_iov(session->recv_aio, 1, &iov);
+	nng_stream_recv(session->stream, session->recv_aio);
+}
+
+/* With the outbox locked. */
+static void
+send_more(struct session *session)
+{
+	nng_iov iovs[8];
+	unsigned count = 0;
+
+	for (struct outgoing *at = session->outbox; at && count < 8; at = at->next)
+		iovs[count++] = (nng_iov){at->data + at->off, at->len - at->off};
+	session->sending = count > 0;
+	if (!count)
+		return;
+	nng_aio_set_iov(session->send_aio, count, iovs);
+	nng_stream_send(session->stream, session->send_aio);
+}
+
+/* On a thread of NNG. */
+static void
+on_sent(void *arg)
+{
+	struct session *session = arg;
+	size_t count = nng_aio_count(session->send_aio);
+	bool resume;
+
+	pthread_mutex_lock(&session->outbox_lock);
+	if (nng_aio_result(session->send_aio) != 0) {
+		/* The receive under way fails, too, and that ends the session; where none is, the tick starts one. */
+		session->sending = false;
+		pthread_mutex_unlock(&session->outbox_lock);
+		return;
+	}
+	while (count) {
+		struct outgoing *first = session->outbox;
+		size_t part = first->len - first->off < count ? first->len - first->off : count;
+
+		count -= part;
+		first->off += part;
+		session->outbox_bytes -= part;
+		if (first->off < first->len)
+			continue;
+		session->outbox = first->next;
+		if (!session->outbox)
+			session->outbox_tail = &session->outbox;
+		free(first->data);
+		free(first);
+	}
+	send_more(session);
+	if (session->refused && !session->sending)
+		nng_stream_close(session->stream);
+	resume = session->paused && session->outbox_bytes < OUTBOX_PAUSE;
+	if (resume)
+		session->paused = false;
+	pthread_mutex_unlock(&session->outbox_lock);
+	if (resume)
+		loop_post(&session->gofer->loop, &session->received);
+}
+
+void
+session_send(struct session *session, enum frame_kind kind, uint32_t id, const ProtobufCMessage *message)
+{
+	struct outgoing *outgoing;
+	bool full = true;
+
+	if (session->state == SESSION_ENDED)
+		return;
+	outgoing = calloc(1, sizeof *outgoing);
+	if (outgoing)
+		outgoing->data = encode_frame(kind, id, message, &outgoing->len);
+	if (outgoing && outgoing->data) {
+		pthread_mutex_lock(&session->outbox_lock);
+		full = session->outbox_bytes + outgoing->len > OUTBOX_MAX;
+		if (!full) {
+			*session->outbox_tail = outgoing;
+			session->outbox_tail = &outgoing->next;
+			session->outbox_bytes += outgoing->len;
+			if (!session->sending)
+				send_more(session);
+		}
+		pthread_mutex_unlock(&session->outbox_lock);
+	}
+	if (!full)
+		return;
+	log_warning("session %016llx: ended, its client does not read its answers", (unsigned long long)session->id);
+	if (outgoing)
+		free(outgoing->data);
+	free(outgoing);
+	session_end(session);
+}
+
+void
+session_send_closed(struct session *session, uint64_t handle, int error)
+{
+	Splitsock__Event event = SPLITSOCK__EVENT__INIT;
+
+	event.closed = handle;
+	event.error = wire_errno(error);
+	session_send(session, FRAME_EVENT, 0, &event.base);
+}
+
+void
+session_send_reset(struct session *session, uint64_t handle)
+{
+	Splitsock__Event event = SPLITSOCK__EVENT__INIT;
+
+	event.reset = handle;
+	session_send(session, FRAME_EVENT, 0, &event.base);
+}
+
+/* ---- frames ------------------------------------------------------------------------------------- */
+
+static bool
+handle_hello(struct session *session, const struct frame *frame)
+{
+	struct codec_arena arena = {0};
+	Splitsock__Hello *hello = decode_hello(&arena, frame);
+	Splitsock__Welcome welcome = SPLITSOCK__WELCOME__INIT;
+	bool spoken = hello && hello->version == 1;
+
+	codec_free(&arena);
+	if (!hello)
+		return false;
+	welcome.status = spoken ? SPLITSOCK__STATUS__STATUS_OK : SPLITSOCK__STATUS__STATUS_UNSUPPORTED;
+	welcome.version = 1;
+	welcome.software = "splitsock-gofer " SPLITSOCK_VERSION;
+	welcome.link_token.data = session->token;
+	welcome.link_token.len = sizeof session->token;
+	welcome.max_sockets = session->gofer->limits.sockets;
+	welcome.max_calls = session->gofer->limits.calls;
+	pthread_mutex_lock(&session->outbox_lock);
+	session->refused = !spoken;
+	pthread_mutex_unlock(&session->outbox_lock);
+	session_send(session, FRAME_WELCOME, 0, &welcome.base);
+	if (session->state == SESSION_HELLO && spoken)
+		session->state = SESSION_READY;
+	return true;
+}
+
+static bool
+handle_frame(struct session *session, const struct frame *frame, bool on_channel)
+{
+	struct codec_arena arena = {0};
+	Splitsock__Request *request;
+	struct call call = {.session = session, .id = frame->id, .on_channel = on_channel};
+	bool good;
+
+	if (session->state == SESSION_HELLO)
+		return frame->kind == FRAME_HELLO && !on_channel && !session->refused && handle_hello(session, frame);
+	if (session->state != SESSION_READY)
+		return false;
+	if (frame->kind == FRAME_CANCEL) {
+		request_cancel(session, frame->id);
+		return true;
+	}
+	if (frame->kind != FRAME_REQUEST)
+		return false;
+	request = decode_request(&arena, frame);
+	call.no_reply = request && request->no_reply;
+	good = request && request_run(&call, request);
+	codec_free(&arena);
+	return good;
+}
+
+/* Handles every whole frame in the inbox. False: the bytes are no protocol of ours. */
+static bool
+handle_inbox(struct session *session)
+{
+	size_t off = 0, need = 0;
+
+	while (session->state != SESSION_ENDED) {
+		struct frame frame;
+		ssize_t size = frame_parse(&frame, session->inbox + off, session->inbox_len - off, &need);
+
+		if (size < 0)
+			return false;
+		if (size == 0)
+			break;
+		if (!handle_frame(session, &frame, false))
+			return false;
+		off += (size_t)size;
+	}
+	memmove(session->inbox, session->inbox + off, session->inbox_len - off);
+	session->inbox_len -= off;
+	if (need > session->inbox_size) {
+		uint8_t *larger = realloc(session->inbox, need);
+
+		if (!larger)
+			return false;
+		session->inbox = larger;
+		session->inbox_size = need;
+	} else if (session->inbox_len == 0 && session->inbox_size > INBOX_START) {
+		uint8_t *smaller = realloc(session->inbox, INBOX_START);
+
+		if (smaller) {
+			session->inbox = smaller;
+			session->inbox_size = INBOX_START;
+		}
+	}
+	return true;
+}
+
+/* Receives again, unless the client is to read its answers first. */
+static void
+receive_or_pause(struct session *session)
+{
+	bool paused;
+
+	pthread_mutex_lock(&session->outbox_lock);
+	paused = session->paused = session->outbox_bytes >= OUTBOX_PAUSE;
+	pthread_mutex_unlock(&session->outbox_lock);
+	if (!paused)
+		receive_more(session);
+}
+
+static void
+on_received(struct post *post)
+{
+	struct session *session = (struct session *)((char *)post - offsetof(struct session, received));
+	bool resumed = !session->receiving;
+
+	session->receiving = false;
+	if (session->state == SESSION_ENDED || (!resumed && nng_aio_result(session->recv_aio) != 0)) {
+		session_free(session);
+		return;
+	}
+	if (!resumed)
+		session->inbox_len += nng_aio_count(session->recv_aio);
+	if (!handle_inbox(session)) {
+		if (session->state != SESSION_ENDED)
+			log_warning("session %016llx: ended, its client (uid %llu) broke the protocol",
+			            (unsigned long long)session->id, (unsigned long long)session->uid);
+		session_free(session);
+		return;
+	}
+	if (session->state == SESSION_ENDED)
+		session_free(session);
+	else
+		receive_or_pause(session);
+}
+
+/* ---- the side channel --------------------------------------------------------------------------- */
+
+static void
+channel_ready(struct watch *watch, uint32_t events)
+{
+	struct session *session = (struct session *)((char *)watch - offsetof(struct session, channel));
+	uint8_t *scratch = session->gofer->scratch;
+
+	(void)events;
+	for (int round = 0; round < 16; round++) {
+		ssize_t len = recv(watch->fd, scratch, SCRATCH_SIZE, MSG_DONTWAIT | MSG_TRUNC);
+		struct frame frame;
+		size_t need;
+		uint8_t *packet;
+		bool good;
+
+		if (len < 0 && errno == EAGAIN)
+			return;
+		if (len <= 0) {
+			loop_close(&session->gofer->loop, watch);
+			return;
+		}
+		/* Handling it drains links through the same buffer. */
+		packet = len <= (ssize_t)(FRAME_HEADER_SIZE + FRAME_BODY_MAX) ? malloc((size_t)len) : NULL;
+		if (packet)
+			memcpy(packet, scratch, (size_t)len);
+		good = packet && frame_parse(&frame, packet, (size_t)len, &need) == len && handle_frame(session, &frame, true);
+		free(packet);
+		if (!good) {
+			log_warning("session %016llx: ended, its client (uid %llu) broke the protocol on the side channel",
+			            (unsigned long long)session->id, (unsigned long long)session->uid);
+			session_end(session);
+			loop_close(&session->gofer->loop, watch);
+			return;
+		}
+	}
+}
+
+void
+session_attach_channel(struct session *session, int fd)
+{
+	loop_close(&session->gofer->loop, &session->channel);
+	session->channel.fd = fd;
+	if (loop_watch(&session->gofer->loop, &session->channel, EPOLLIN) < 0)
+		loop_close(&session->gofer->loop, &session->channel);
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+struct session *
+session_new(struct gofer *gofer, nng_stream *stream)
+{
+	struct session *session = calloc(1, sizeof *session);
+
+	if (!session) {
+		nng_stream_free(stream);
+		return NULL;
+	}
+	*session = (struct session){
+		.gofer = gofer,
+		.state = SESSION_HELLO,
+		.deadline_ms = now_ms() + HANDSHAKE_MS,
+		.uid = UINT64_MAX,
+		.stream = stream,
+		.received = {.run = on_received},
+		.channel = {.fd = -1, .ready = channel_ready},
+		.inbox = malloc(INBOX_START),
+		.inbox_size = INBOX_START,
+	};
+	session->outbox_tail = &session->outbox;
+	pthread_mutex_init(&session->outbox_lock, NULL);
+	/* Who it is, from the kernel, before anything else is spent on it. */
+	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &session->uid);
+	if (!session->inbox || getrandom(session->token, sizeof session->token, 0) != sizeof session->token ||
+	    (memcpy(&session->id, session->token, sizeof session->id), table_find(&gofer->sessions, session->id)) ||
+	    nng_aio_alloc(&session->recv_aio, post_received, session) != 0 ||
+	    nng_aio_alloc(&session->send_aio, on_sent, session) != 0 ||
+	    gofer->sessions.count >= gofer->limits.sessions || !table_add(&gofer->sessions, session)) {
+		log_warning("a client (uid %llu) was turned away: no memory, or %u sessions already",
+		            (unsigned long long)session->uid, gofer->limits.sessions);
+		session_free(session);
+		return NULL;
+	}
+	receive_more(session);
+	return session;
+}
+
+void
+session_free(struct session *session)
+{
+	struct gofer *gofer = session->gofer;
+	struct sock *sock;
+
+	session->state = SESSION_ENDED;
+	nng_stream_close(session->stream);
+	/* Stopping waits for a callback that runs; callbacks only post. */
+	if (session->recv_aio)
+		nng_aio_stop(session->recv_aio);
+	if (session->send_aio)
+		nng_aio_stop(session->send_aio);
+	loop_cancel(&gofer->loop, &session->received);
+	while ((sock = table_any(&session->socks)))
+		sock_free(sock);
+	loop_close(&gofer->loop, &session->channel);
+	nng_stream_free(session->stream);
+	nng_aio_free(session->recv_aio);
+	nng_aio_free(session->send_aio);
+	while (session->outbox) {
+		struct outgoing *first = session->outbox;
+
+		session->outbox = first->next;
+		free(first->data);
+		free(first);
+	}
+	table_remove(&gofer->sessions, session);
+	pthread_mutex_destroy(&session->outbox_lock);
+	free(session->inbox);
+	explicit_bzero(session->token, sizeof session->token);
+	free(session);
+}
+
+struct session *
+session_by_token(struct gofer *gofer, const uint8_t token[LINK_TOKEN_SIZE])
+{
+	struct session *session;
+	uint64_t id;
+	uint8_t difference = 0;
+
+	memcpy(&id, token, sizeof id);
+	session = table_find(&gofer->sessions, id);
+	if (!session || session->state != SESSION_READY)
+		return NULL;
+	/* The rest is the secret: compared in constant time, so that a guess learns nothing. */
+	for (size_t i = sizeof id; i < LINK_TOKEN_SIZE; i++)
+		difference |= session->token[i] ^ token[i];
+	return difference ? NULL : session;
+}
+
+struct tick {
+	int64_t now;
+};
+
+static void
+tick_sock(void *entry, void *arg)
+{
+	struct sock *sock = entry;
+
+	(void)arg;
+	if (sock->starved) {
+		sock->starved = false;
+		loop_watch(&sock->session->gofer->loop, &sock->host, EPOLLIN);
+	}
+}
+
+static void
+tick_session(void *entry, void *arg)
+{
+	struct session *session = entry;
+	const struct tick *tick = arg;
+
+	/* A paused session whose client has gone has no receive under way that would tell. */
+	pthread_mutex_lock(&session->outbox_lock);
+	if (session->paused && !session->sending) {
+		session->paused = false;
+		loop_post(&session->gofer->loop, &session->received);
+	}
+	pthread_mutex_unlock(&session->outbox_lock);
+	/* The receive under way then fails, and that frees it. */
+	if (session->state == SESSION_HELLO && session->deadline_ms < tick->now)
+		nng_stream_close(session->stream);
+	table_visit(&session->socks, tick_sock, NULL);
+}
+
+void
+sessions_tick(struct gofer *gofer)
+{
+	struct tick tick = {now_ms()};
+
+	table_visit(&gofer->sessions, tick_session, &tick);
+}

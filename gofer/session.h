@@ -1,0 +1,68 @@
+/*
+ * One client: its control stream, its side channel, its sockets, and all it is charged for.
+ */
+#ifndef SPLITSOCK_GOFER_SESSION_H
+#define SPLITSOCK_GOFER_SESSION_H
+
+#include <nng/nng.h>
+
+#include "gofer/gofer.h"
+#include "proto/link.h"
+
+enum session_state {
+	SESSION_HELLO, /* connected; only a HELLO frame is legal */
+	SESSION_READY, /* welcomed; REQUEST and CANCEL are legal */
+	SESSION_ENDED, /* being freed: nothing is read or sent any more */
+};
+
+/* Frames that wait to be sent on the stream: reading stops above the first figure, the session ends at the second. */
+#define OUTBOX_PAUSE (256u * 1024u)
+#define OUTBOX_MAX (4u * 1024u * 1024u)
+
+struct session {
+	uint64_t id; /* key in gofer.sessions; the first 8 bytes of the token */
+	struct gofer *gofer;
+	enum session_state state;
+	int64_t deadline_ms; /* for the handshake */
+	uint8_t token[LINK_TOKEN_SIZE]; /* random: 8 bytes that name the session and 8 that prove it */
+	uint64_t uid;
+
+	nng_stream *stream;
+	nng_aio *recv_aio, *send_aio;
+	struct post received;
+	uint8_t *inbox;
+	size_t inbox_len, inbox_size;
+	bool receiving;
+
+	pthread_mutex_t outbox_lock; /* guards what follows: one send's end starts the next, on a thread of NNG */
+	struct outgoing *outbox, **outbox_tail;
+	size_t outbox_bytes;
+	bool sending, refused; /* refused: end it once it has its Welcome */
+	bool paused; /* paused: reading waits for the outbox to shrink */
+
+	struct watch channel; /* SOCK_SEQPACKET, frames of sends */
+
+	struct table socks;  /* by handle */
+	uint64_t next_accepted;
+	uint32_t calls;
+};
+
+/* Takes over the stream, also when it returns NULL. */
+struct session *session_new(struct gofer *gofer, nng_stream *stream);
+/* Releases everything that the client held. */
+void session_free(struct session *session);
+
+/* The session that this token belongs to, or NULL. */
+struct session *session_by_token(struct gofer *gofer, const uint8_t token[LINK_TOKEN_SIZE]);
+/* Takes over fd as the session's side channel, replacing an earlier one. */
+void session_attach_channel(struct session *session, int fd);
+
+/* Packs and queues a message on the control stream. The session may be ended, but not freed, by the time it returns. */
+void session_send(struct session *session, enum frame_kind kind, uint32_t id, const ProtobufCMessage *message);
+void session_send_closed(struct session *session, uint64_t handle, int error);
+void session_send_reset(struct session *session, uint64_t handle);
+
+/* Drops sessions whose handshake is overdue. */
+void sessions_tick(struct gofer *gofer);
+
+#endif

@@ -1,0 +1,116 @@
+/*
+ * One socket of a client: the host's socket, the link to the program's descriptor, and the relay between them.
+ */
+#ifndef SPLITSOCK_GOFER_SOCK_H
+#define SPLITSOCK_GOFER_SOCK_H
+
+#include "gofer/session.h"
+
+enum sock_state {
+	SOCK_NEW,        /* a link, but no host socket yet: only open is legal */
+	SOCK_OPEN,       /* a host socket: every operation is legal; datagram sockets stay here */
+	SOCK_CONNECTING, /* a stream connect is under way */
+	SOCK_CONNECTED,  /* a stream that relays */
+	SOCK_LISTENING,  /* host connections become records on the link */
+	SOCK_RESET,      /* the host's side is gone; the link waits for a byte to leave unread */
+	SOCK_STATES
+};
+
+/* Bytes read from one side that the other would not take yet. */
+struct held {
+	uint8_t *data;
+	size_t off, len;
+};
+
+/* A call that waits for a connect to end. */
+struct waiter {
+	struct waiter *next; /* sock.waiters */
+	uint32_t call;
+	uint32_t done; /* operations of its batch that ran before */
+	bool on_channel, no_reply;
+};
+
+struct sock {
+	uint64_t handle; /* key in session.socks */
+	struct session *session;
+	enum sock_state state;
+	int family, type, protocol;
+	struct watch host, link; /* fd -1 where there is none */
+	int error;               /* a failure the host told us and the program has not asked for yet */
+	struct waiter *waiters;
+
+	/* stream */
+	uint32_t plug;           /* filler still to be read from the link before the program's own bytes */
+	uint64_t listener;       /* of a connection: the handle of who announced it */
+	int ahead;               /* listener: records that may wait in the link; the rest of the backlog waits in the host */
+	int record_cost;         /* listener: what one record adds to SIOCOUTQ */
+	struct held up, down;    /* towards the host; towards the program */
+	struct splice_pipe *pipe; /* holds bytes towards the program instead of `down` while a bulk transfer runs */
+	bool up_ended;           /* the program's FIN was passed on, or the host takes no more; datagram: the link's end was read */
+	bool down_ended;         /* the peer's FIN was passed on */
+
+	/* both: what the relays found */
+	bool link_hung_up;
+	bool link_full; /* it refused a record or datagram; wait until it takes more */
+	bool host_full;
+	bool starved;   /* a listener that has no descriptors or quota left to accept with; retried every TICK_MS */
+
+	/* datagram */
+	bool has_peer;           /* connected: datagrams need no source */
+	struct source *sources;  /* memfds that name senders, most recent first */
+	unsigned source_count;
+};
+
+static inline bool
+sock_is_stream(const struct sock *sock)
+{
+	return sock->type == SOCK_STREAM;
+}
+
+/* Adds a socket to its session, charged to its quota. NULL when over quota or out of memory. */
+struct sock *sock_new(struct session *session, uint64_t handle);
+/* Closes both sides and tells the client, unless the session is ending. */
+void sock_free(struct sock *sock);
+
+/* Takes over fd, the gofer's end of a link. */
+bool sock_attach_link(struct sock *sock, int fd, uint32_t plug); /* false: freed */
+
+/* Passes on what the program has written so far, as far as the host takes it, so that control comes after data. False: freed. */
+bool sock_drain(struct sock *sock);
+
+/* Frees the sockets, other than this one, whose links have hung up with nothing left to deliver. Returns whether there were any. */
+bool sock_reap_hung_up(struct session *session, const struct sock *other);
+
+/* Sets what both watches wait for, from the sock's state alone. */
+void sock_update(struct sock *sock);
+
+/* The name getter's result as a message's address; zeroed when it fails. Returns 0 or an errno. */
+int sock_name(const struct sock *sock, int (*get)(int, struct sockaddr *, socklen_t *), struct wire_address *name);
+
+/* Ends the connect under way, if the host has an answer, and tells whoever waits. With the address, for a caller who waits, too. False: freed. */
+bool sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t len);
+
+/* The connect under way has failed. False: freed. */
+bool sock_connect_failed(struct sock *sock, int error);
+
+/* The host's side has failed: lets the program see a reset. False: freed. */
+bool sock_host_gone(struct sock *sock, int error);
+
+/* The relays move what can be moved now. Each returns false when it has freed the sock. */
+bool relay_stream(struct sock *sock);
+void relay_stream_free(struct sock *sock);
+bool relay_stream_piped(const struct sock *sock); /* the pipe holds bytes for the program */
+bool relay_listener(struct sock *sock);
+void relay_listener_poke(struct sock *sock);
+/* Resets the listener's connections that the program has not taken. */
+void relay_listener_free(struct sock *listener);
+/* Splits a backlog between the link and the host's socket: returns what is for the host, so that together they hold as many. */
+int sock_split_backlog(struct sock *sock, int backlog);
+bool relay_datagram_up(struct sock *sock);
+bool relay_datagram_down(struct sock *sock);
+void relay_datagram_free(struct sock *sock);
+
+/* From operations.c: answers the waiter's call with the outcome of its connect. */
+void answer_waiter(struct sock *sock, const struct waiter *waiter, int error);
+
+#endif

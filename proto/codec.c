@@ -1,0 +1,152 @@
+#include "proto/codec.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void *
+arena_alloc(void *data, size_t size)
+{
+	struct codec_arena *arena = data;
+	size_t aligned = (size + 15) & ~(size_t)15;
+	void *p;
+
+	if (aligned < size || aligned > arena->size - arena->used)
+		return NULL;
+	p = arena->base + arena->used;
+	arena->used += aligned;
+	return p;
+}
+
+static void
+arena_release(void *data, void *p)
+{
+	(void)data;
+	(void)p;
+}
+
+void
+codec_free(struct codec_arena *arena)
+{
+	free(arena->base);
+	*arena = (struct codec_arena){0};
+}
+
+static void *
+decode(struct codec_arena *arena, const ProtobufCMessageDescriptor *descriptor, const struct frame *frame)
+{
+	ProtobufCAllocator allocator = {.alloc = arena_alloc, .free = arena_release, .allocator_data = arena};
+
+	codec_free(arena);
+	arena->size = CODEC_ARENA_BASE + CODEC_AMPLIFICATION_MAX * frame->body_len;
+	arena->base = malloc(arena->size);
+	if (!arena->base)
+		return NULL;
+	return protobuf_c_message_unpack(descriptor, &allocator, frame->body_len, frame->body);
+}
+
+Splitsock__Hello *
+decode_hello(struct codec_arena *arena, const struct frame *frame)
+{
+	return decode(arena, &splitsock__hello__descriptor, frame);
+}
+
+Splitsock__Welcome *
+decode_welcome(struct codec_arena *arena, const struct frame *frame)
+{
+	Splitsock__Welcome *welcome = decode(arena, &splitsock__welcome__descriptor, frame);
+
+	if (welcome && welcome->status == SPLITSOCK__STATUS__STATUS_OK && welcome->link_token.len != LINK_TOKEN_SIZE)
+		return NULL;
+	return welcome;
+}
+
+Splitsock__Request *
+decode_request(struct codec_arena *arena, const struct frame *frame)
+{
+	Splitsock__Request *request = decode(arena, &splitsock__request__descriptor, frame);
+
+	if (request && (request->n_ops == 0 || request->n_ops > CODEC_OPS_MAX))
+		return NULL;
+	return request;
+}
+
+Splitsock__Reply *
+decode_reply(struct codec_arena *arena, const struct frame *frame)
+{
+	Splitsock__Reply *reply = decode(arena, &splitsock__reply__descriptor, frame);
+
+	if (reply && reply->n_results == 0)
+		return NULL;
+	return reply;
+}
+
+Splitsock__Event *
+decode_event(struct codec_arena *arena, const struct frame *frame)
+{
+	return decode(arena, &splitsock__event__descriptor, frame);
+}
+
+uint8_t *
+encode_frame(enum frame_kind kind, uint32_t id, const ProtobufCMessage *message, size_t *len)
+{
+	size_t body_len = message ? protobuf_c_message_get_packed_size(message) : 0;
+	uint8_t *buffer;
+
+	if (body_len > FRAME_BODY_MAX) {
+		errno = EMSGSIZE;
+		return NULL;
+	}
+	buffer = malloc(FRAME_HEADER_SIZE + body_len);
+	if (!buffer)
+		return NULL;
+	frame_header_write(buffer, kind, id, body_len);
+	if (message)
+		protobuf_c_message_pack(message, buffer + FRAME_HEADER_SIZE);
+	*len = FRAME_HEADER_SIZE + body_len;
+	return buffer;
+}
+
+static size_t
+ip_size(uint32_t family)
+{
+	switch (host_family(family)) {
+	case AF_INET:
+		return 4;
+	case AF_INET6:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
+int
+address_from_message(struct wire_address *address, const Splitsock__Address *message)
+{
+	*address = (struct wire_address){0};
+	if (!message || message->ip.len != ip_size(message->family) || message->port > 65535)
+		return -EINVAL;
+	address->family = message->family;
+	if (message->ip.len)
+		memcpy(address->ip, message->ip.data, message->ip.len);
+	address->port = message->port;
+	address->flow_info = message->flow_info;
+	address->scope_id = message->scope_id;
+	address->netlink_pid = message->netlink_pid;
+	address->netlink_groups = message->netlink_groups;
+	return 0;
+}
+
+void
+address_to_message(Splitsock__Address *message, struct wire_address *address)
+{
+	splitsock__address__init(message);
+	message->family = address->family;
+	message->ip.data = address->ip;
+	message->ip.len = ip_size(address->family);
+	message->port = address->port;
+	message->flow_info = address->flow_info;
+	message->scope_id = address->scope_id;
+	message->netlink_pid = address->netlink_pid;
+	message->netlink_groups = address->netlink_groups;
+}

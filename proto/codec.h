@@ -1,0 +1,47 @@
+/*
+ * The only caller of protobuf-c. Messages are unpacked into an arena under a hard cap, because unknown fields and
+ * empty repeated messages make a small input allocate much (a 2-byte element costs a whole struct).
+ */
+#ifndef SPLITSOCK_PROTO_CODEC_H
+#define SPLITSOCK_PROTO_CODEC_H
+
+#include <stdbool.h>
+
+#include "proto/frame.h"
+#include "proto/splitsock.pb-c.h"
+#include "proto/values.h"
+
+#define LINK_TOKEN_SIZE 16u
+
+/* Memory that unpacking may take: 16 bytes for one on the wire, and room for a batch of small operations. */
+#define CODEC_AMPLIFICATION_MAX 16u
+#define CODEC_ARENA_BASE 16384u
+#define CODEC_OPS_MAX 64u
+
+/* Holds what one decoded message points into. Zero-initialise; codec_free() when done with the message. */
+struct codec_arena {
+	char *base;
+	size_t size, used;
+};
+
+void codec_free(struct codec_arena *arena);
+
+/* Each returns NULL when the bytes are no such message, or the cap is hit. The message lives as long as the arena. */
+Splitsock__Hello *decode_hello(struct codec_arena *arena, const struct frame *frame);
+Splitsock__Welcome *decode_welcome(struct codec_arena *arena, const struct frame *frame);
+Splitsock__Request *decode_request(struct codec_arena *arena, const struct frame *frame);
+Splitsock__Reply *decode_reply(struct codec_arena *arena, const struct frame *frame);
+Splitsock__Event *decode_event(struct codec_arena *arena, const struct frame *frame);
+
+/*
+ * Packs a message as a whole frame into a malloc()ed buffer that the caller frees. Returns NULL on ENOMEM, or with
+ * EMSGSIZE when it is larger than a frame may be.
+ */
+uint8_t *encode_frame(enum frame_kind kind, uint32_t id, const ProtobufCMessage *message, size_t *len);
+
+/* Addresses between messages and the plain form of values.h. address_from_message() returns 0 or -EINVAL. */
+int address_from_message(struct wire_address *address, const Splitsock__Address *message);
+/* `message` borrows its ip bytes from `address`. */
+void address_to_message(Splitsock__Address *message, struct wire_address *address);
+
+#endif

@@ -1,0 +1,465 @@
+/*
+ * The public calls: each starts the operation on its link and waits for the result on a semaphore, which signals interrupt.
+ */
+#include "sentry_side/splitsock.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <semaphore.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "sentry_side/link.h"
+
+/* A caller that waits. It may leave before the reply (EINTR), so both hold a reference. */
+struct wait {
+	atomic_uint refs;
+	sem_t done;
+	struct link_result result;
+};
+
+static struct wait *
+wait_new(void)
+{
+	struct wait *wait = calloc(1, sizeof *wait);
+
+	if (wait) {
+		wait->refs = 2;
+		sem_init(&wait->done, 0, 0);
+	}
+	return wait;
+}
+
+static void
+wait_unref(struct wait *wait)
+{
+	if (atomic_fetch_sub(&wait->refs, 1) != 1)
+		return;
+	sem_destroy(&wait->done);
+	free(wait);
+}
+
+static void
+wait_done(void *arg, const struct link_result *result)
+{
+	struct wait *wait = arg;
+
+	wait->result = *result;
+	sem_post(&wait->done);
+	wait_unref(wait);
+}
+
+/* Waits out a call that was started with `error`. Returns 0 with the result in *wait, or a negative errno and frees it. */
+static int
+wait_for(struct wait *wait, int error)
+{
+	if (error) {
+		wait_unref(wait);
+		wait_unref(wait);
+		return error;
+	}
+	while (sem_wait(&wait->done) < 0)
+		; /* EINTR: the operation is done or not, but it does not take long */
+	return 0;
+}
+
+static int
+fail(int error)
+{
+	errno = error;
+	return -1;
+}
+
+static int
+answer(int error)
+{
+	return error ? fail(error) : 0;
+}
+
+static struct link *
+link_of(struct ss *ss, int fd)
+{
+	struct stat st;
+	struct link *link;
+
+	if (fstat(fd, &st) < 0)
+		return NULL;
+	link = S_ISSOCK(st.st_mode) ? link_by_inode(ss, st.st_ino) : NULL;
+	if (!link)
+		errno = EBADF;
+	else
+		link->fd = fd;
+	return link;
+}
+
+static void
+cleanup_link(struct link **link)
+{
+	int saved = errno;
+
+	link_unref(*link);
+	errno = saved;
+}
+
+#define _cleanup_link_ __attribute__((cleanup(cleanup_link)))
+
+/* What follows a call whose whole answer is an errno. */
+static int
+wait_for_error(struct wait *wait, int error)
+{
+	error = wait_for(wait, error);
+	if (error)
+		return fail(-error);
+	error = wait->result.error;
+	wait_unref(wait);
+	return answer(error);
+}
+
+static int
+borrow(struct ss *ss, const struct link *link)
+{
+	struct stat st;
+
+	(void)ss;
+	if (link->fd < 0 || fstat(link->fd, &st) < 0 || st.st_ino != link->by_inode.key)
+		return -1;
+	return fcntl(link->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+struct ss *
+ss_open(const char *url)
+{
+	struct ss *ss = calloc(1, sizeof *ss);
+	int error;
+
+	if (!ss)
+		return NULL;
+	ss->borrow = borrow;
+	error = ss_init(ss, url);
+	if (error) {
+		free(ss);
+		errno = -error;
+		return NULL;
+	}
+	return ss;
+}
+
+void
+ss_close(struct ss *ss)
+{
+	if (!ss)
+		return;
+	ss_destroy(ss);
+	free(ss);
+}
+
+int
+ss_socket(struct ss *ss, int family, int type, int protocol)
+{
+	_cleanup_link_ struct link *link = NULL;
+	int fd, error = link_socket(ss, family, type, protocol, &fd, &link);
+
+	if (error)
+		return fail(-error);
+	link->fd = fd;
+	if (!(type & SOCK_CLOEXEC))
+		fcntl(fd, F_SETFD, 0);
+	return fd;
+}
+
+int
+ss_bind(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct wait *wait;
+	int error;
+
+	if (!link || !(wait = wait_new()))
+		return -1;
+	error = wait_for(wait, link_bind(link, address, len, wait_done, wait));
+	if (error)
+		return fail(-error);
+	error = wait->result.error;
+	wait_unref(wait);
+	/* The address may be held by a socket of ours that was closed, which nobody has noticed yet. */
+	if (error == EADDRINUSE && link_sweep(ss)) {
+		if (!(wait = wait_new()))
+			return -1;
+		return wait_for_error(wait, link_bind(link, address, len, wait_done, wait));
+	}
+	if (!error && link->state == LINK_FRESH)
+		link->state = LINK_BOUND;
+	return answer(error);
+}
+
+int
+ss_connect(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct wait *wait;
+	uint32_t id = 0;
+	bool nonblocking;
+	int error;
+
+	if (!link || !(wait = wait_new()))
+		return -1;
+	nonblocking = fcntl(fd, F_GETFL) & O_NONBLOCK;
+	error = link_connect(link, address, len, !nonblocking, wait_done, wait, &id);
+	if (error) {
+		wait_for(wait, error);
+		return fail(-error);
+	}
+	if (sem_wait(&wait->done) < 0) {
+		/* As the kernel does: the connection goes on being made. */
+		session_cancel(&ss->session, id);
+		link_detach_connect(link, fd);
+		wait_unref(wait);
+		return fail(EINTR);
+	}
+	error = link_finish_connect(link, fd, nonblocking, &wait->result);
+	wait_unref(wait);
+	return answer(error);
+}
+
+int
+ss_listen(struct ss *ss, int fd, int backlog)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct wait *wait;
+	int error;
+
+	if (!link || !(wait = wait_new()))
+		return -1;
+	error = wait_for(wait, link_listen(link, backlog, wait_done, wait));
+	if (error)
+		return fail(-error);
+	error = link_finish_listen(link, fd, &wait->result);
+	wait_unref(wait);
+	return answer(error);
+}
+
+/* Copies a name as the kernel does: what fits, and the whole length. */
+static int
+give_name(const struct link_name *name, struct sockaddr *address, socklen_t *len)
+{
+	if (!address)
+		return 0;
+	if ((int)*len < 0)
+		return fail(EINVAL);
+	memcpy(address, &name->address, *len < name->len ? *len : name->len);
+	*len = name->len;
+	return 0;
+}
+
+int
+ss_accept4(struct ss *ss, int fd, struct sockaddr *address, socklen_t *len, int flags)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd), *accepted = NULL;
+	int accepted_fd, error;
+
+	if (!link)
+		return -1;
+	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
+		return fail(EINVAL);
+	error = link_accept(link, fd, false, &accepted_fd, &accepted);
+	if (error)
+		return fail(-error);
+	accepted->fd = accepted_fd;
+	if (give_name(&accepted->peer, address, len) < 0) {
+		close(accepted_fd);
+		return fail(EINVAL);
+	}
+	if (flags & SOCK_NONBLOCK)
+		fcntl(accepted_fd, F_SETFL, O_NONBLOCK);
+	if (!(flags & SOCK_CLOEXEC))
+		fcntl(accepted_fd, F_SETFD, 0);
+	return accepted_fd;
+}
+
+int
+ss_accept(struct ss *ss, int fd, struct sockaddr *address, socklen_t *len)
+{
+	return ss_accept4(ss, fd, address, len, 0);
+}
+
+int
+ss_getsockname(struct ss *ss, int fd, struct sockaddr *address, socklen_t *len)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct link_name name;
+
+	if (!link)
+		return -1;
+	link_local_name(link, &name);
+	return give_name(&name, address, len);
+}
+
+int
+ss_getpeername(struct ss *ss, int fd, struct sockaddr *address, socklen_t *len)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct link_name name;
+
+	if (!link)
+		return -1;
+	if (link->state == LINK_CONNECTING) {
+		struct wait *wait = wait_new();
+
+		if (!wait || wait_for_error(wait, link_query(link, wait_done, wait)) < 0)
+			return fail(errno == EINPROGRESS ? ENOTCONN : errno);
+		link->state = LINK_CONNECTED;
+	}
+	if (!link_peer_name(link, &name))
+		return fail(ENOTCONN);
+	return give_name(&name, address, len);
+}
+
+int
+ss_getsockopt(struct ss *ss, int fd, int level, int name, void *value, socklen_t *len)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct wait *wait;
+	int error;
+
+	if (!link || !(wait = wait_new()))
+		return -1;
+	error = link_get_option(link, fd, level, name, value, len, wait_done, wait);
+	if (error == 1) {
+		wait_for(wait, error);
+		return 0;
+	}
+	error = wait_for(wait, error);
+	if (error)
+		return fail(-error);
+	error = link_finish_get_option(link, fd, level, name, &wait->result, value, len);
+	wait_unref(wait);
+	return answer(error);
+}
+
+int
+ss_setsockopt(struct ss *ss, int fd, int level, int name, const void *value, socklen_t len)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct wait *wait;
+	int error;
+
+	if (!link || !(wait = wait_new()))
+		return -1;
+	error = link_set_option(link, fd, level, name, value, len, wait_done, wait);
+	if (error == 1) {
+		wait_for(wait, error);
+		return 0;
+	}
+	return wait_for_error(wait, error);
+}
+
+int
+ss_shutdown(struct ss *ss, int fd, int how)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct wait *wait;
+
+	if (!link)
+		return -1;
+	if (link_is_stream(link) && link->state != LINK_LISTENING) {
+		if (!link->linked)
+			return fail(ENOTCONN);
+		return shutdown(fd, how); /* the gofer sees it, after the data */
+	}
+	if (!(wait = wait_new()) || wait_for_error(wait, link_shutdown(link, how, wait_done, wait)) < 0)
+		return -1;
+	if (link_is_stream(link))
+		return 0;
+	link->shut_down = true;
+	return shutdown(fd, how);
+}
+
+ssize_t
+ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct msghdr plain = {.msg_iov = message->msg_iov, .msg_iovlen = message->msg_iovlen};
+	struct link_datagram datagram = {.address = message->msg_name, .address_len = message->msg_namelen};
+	_cleanup_free_ char *data = NULL;
+	struct wait *wait;
+	ssize_t sent;
+	char *at;
+	int error;
+
+	if (!link)
+		return -1;
+	if (link_is_stream(link) || !message->msg_name) {
+		if (!link_is_stream(link) && link->state != LINK_CONNECTED && link->family != AF_NETLINK)
+			return fail(EDESTADDRREQ);
+		return sendmsg(fd, &plain, flags);
+	}
+	for (size_t i = 0; i < message->msg_iovlen; i++)
+		datagram.size += message->msg_iov[i].iov_len;
+	if (datagram.size > 65535)
+		return fail(EMSGSIZE);
+	data = at = malloc(datagram.size + 1);
+	if (!data || !(wait = wait_new()))
+		return -1;
+	for (size_t i = 0; i < message->msg_iovlen; i++)
+		at = mempcpy(at, message->msg_iov[i].iov_base, message->msg_iov[i].iov_len);
+	datagram.data = data;
+	error = wait_for(wait, link_send(link, &datagram, 1, flags, wait_done, wait));
+	if (error)
+		return fail(-error);
+	error = wait->result.error;
+	sent = wait->result.count;
+	wait_unref(wait);
+	return error ? fail(error) : sent;
+}
+
+ssize_t
+ss_sendto(struct ss *ss, int fd, const void *data, size_t size, int flags, const struct sockaddr *address, socklen_t len)
+{
+	struct iovec iov = {(void *)data, size};
+	struct msghdr message = {
+		.msg_name = (void *)address, .msg_namelen = len, .msg_iov = &iov, .msg_iovlen = 1};
+
+	return ss_sendmsg(ss, fd, &message, flags);
+}
+
+ssize_t
+ss_recvmsg(struct ss *ss, int fd, struct msghdr *message, int flags)
+{
+	_cleanup_link_ struct link *link = link_of(ss, fd);
+	struct link_name source;
+	ssize_t len;
+
+	if (!link)
+		return -1;
+	len = link_receive(link, fd, message, flags, &source);
+	if (len < 0)
+		return fail((int)-len);
+	message->msg_controllen = 0;
+	if (message->msg_name) {
+		memcpy(message->msg_name, &source.address, source.len < message->msg_namelen ? source.len : message->msg_namelen);
+		message->msg_namelen = source.len;
+	}
+	return len;
+}
+
+ssize_t
+ss_recvfrom(struct ss *ss, int fd, void *data, size_t size, int flags, struct sockaddr *address, socklen_t *len)
+{
+	struct iovec iov = {data, size};
+	struct msghdr message = {
+		.msg_name = address, .msg_namelen = address && len ? *len : 0, .msg_iov = &iov, .msg_iovlen = 1};
+	ssize_t got = ss_recvmsg(ss, fd, &message, flags);
+
+	if (got >= 0 && address && len)
+		*len = message.msg_namelen;
+	return got;
+}
+
+const char *
+ss_version(void)
+{
+	return SPLITSOCK_VERSION;
+}

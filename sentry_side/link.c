@@ -1,0 +1,489 @@
+/*
+ * Links: their table, their life, and what happens when the gofer lets go of one.
+ *
+ * Nobody tells us when a program closes A. The gofer sees it hang up, if it is connected; we look, now and then, which A's still exist:
+ * an epoll set watches them all and holds no reference, so when A is gone from the set's fdinfo, it is gone everywhere.
+ * link_sweep() then forgets it, and tells the gofer if that holds a host socket whose A was not connected (one that was only bound).
+ */
+#include "sentry_side/link.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+
+#define SWEEP_START 256
+
+struct link *
+link_ref(struct link *link)
+{
+	atomic_fetch_add(&link->refs, 1);
+	return link;
+}
+
+void
+link_unref(struct link *link)
+{
+	if (!link || atomic_fetch_sub(&link->refs, 1) != 1)
+		return;
+	if (link->stashed)
+		close(link->stashed_fd);
+	link_unref(link->stashed);
+	while (link->stash) {
+		struct stash *first = link->stash;
+
+		link->stash = first->next;
+		free(first);
+	}
+	free(link);
+}
+
+/* With the lock held: the tables' reference goes. */
+static void
+link_forget(struct link *link)
+{
+	struct ss *ss = link->ss;
+
+	if (table_find(&ss->by_handle, link->by_handle.key) != &link->by_handle)
+		return;
+	table_remove(&ss->by_handle, &link->by_handle);
+	if (table_find(&ss->by_inode, link->by_inode.key) == &link->by_inode)
+		table_remove(&ss->by_inode, &link->by_inode);
+	link_unref(link);
+}
+
+struct link *
+link_by_inode(struct ss *ss, uint64_t inode)
+{
+	struct link_key *key;
+	struct link *link = NULL;
+
+	pthread_mutex_lock(&ss->lock);
+	key = table_find(&ss->by_inode, inode);
+	if (key)
+		link = link_ref(key->link);
+	pthread_mutex_unlock(&ss->lock);
+	return link;
+}
+
+static struct link *
+link_by_handle(struct ss *ss, uint64_t handle)
+{
+	struct link_key *key;
+	struct link *link = NULL;
+
+	pthread_mutex_lock(&ss->lock);
+	key = table_find(&ss->by_handle, handle);
+	if (key)
+		link = link_ref(key->link);
+	pthread_mutex_unlock(&ss->lock);
+	return link;
+}
+
+/* A new link for the socket fd, referenced for the caller. handle 0: the next free one. */
+static int
+link_new(struct ss *ss, int fd, uint64_t handle, const struct link *model, bool linked, struct link **out)
+{
+	struct link *link;
+	struct link_key *stale;
+	struct stat st;
+	struct epoll_event event = {.events = EPOLLONESHOT};
+
+	/* EEXIST: a connection that was looked at before, and could not be delivered. */
+	if (fstat(fd, &st) < 0 || (epoll_ctl(ss->alive, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST))
+		return -errno;
+	link = calloc(1, sizeof *link);
+	if (!link)
+		return -ENOMEM;
+	*link = (struct link){
+		.ss = ss, .refs = 2, .family = model->family, .type = model->type, .protocol = model->protocol, .linked = linked, .fd = -1};
+	link->by_inode = (struct link_key){st.st_ino, link};
+	pthread_mutex_lock(&ss->lock);
+	/* An inode number that comes again belongs to a socket that is gone. */
+	stale = table_find(&ss->by_inode, st.st_ino);
+	if (stale)
+		link_forget(stale->link);
+	link->by_handle = (struct link_key){handle ? handle : ++ss->next_handle, link};
+	if (!table_add(&ss->by_inode, &link->by_inode)) {
+		pthread_mutex_unlock(&ss->lock);
+		free(link);
+		return -ENOMEM;
+	}
+	if (!table_add(&ss->by_handle, &link->by_handle)) {
+		table_remove(&ss->by_inode, &link->by_inode);
+		pthread_mutex_unlock(&ss->lock);
+		free(link);
+		return -ENOMEM;
+	}
+	ss->made++;
+	pthread_mutex_unlock(&ss->lock);
+	*out = link;
+	return 0;
+}
+
+/* What the kernel says of such a socket; most are known to be fine. */
+static int
+check_kind(int family, int type, int protocol)
+{
+	int base = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+	int fd;
+
+	if ((family == AF_INET || family == AF_INET6) &&
+	    ((base == SOCK_STREAM && (protocol == 0 || protocol == IPPROTO_TCP)) ||
+	     (base == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP))) &&
+	    !(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC | 0xf)))
+		return 0;
+	fd = socket(family, type, protocol);
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	/* The gofer offers neither; a host without CAP_NET_RAW says the same. */
+	return family == AF_NETLINK || (family != AF_PACKET && (base == SOCK_STREAM || base == SOCK_DGRAM)) ? 0 : -EPERM;
+}
+
+int
+link_socket(struct ss *ss, int family, int type, int protocol, int *fd, struct link **out)
+{
+	struct link model = {.family = family, .type = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), .protocol = protocol};
+	bool stream = model.type == SOCK_STREAM;
+	_cleanup_close_ int a = -1;
+	int error = check_kind(family, type, protocol);
+
+	if (error)
+		return error;
+	if (session_ended(&ss->session))
+		return -ENETDOWN;
+	if (ss->made >= ss->sweep_at)
+		link_sweep(ss);
+	a = socket(AF_UNIX, (stream ? SOCK_STREAM : SOCK_SEQPACKET) | SOCK_CLOEXEC | (type & SOCK_NONBLOCK), 0);
+	if (a < 0)
+		return -errno;
+	error = link_new(ss, a, 0, &model, !stream, out);
+	if (error)
+		return error;
+	if (!stream) {
+		/* A SEQPACKET socket refuses more than twice this less 32: 65,508 bytes for UDP's 65,507, 65,528 for UDPv6's 65,527. */
+		int size = family == AF_INET6 ? 32780 : 32770;
+
+		if (family != AF_NETLINK)
+			setsockopt(a, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+		error = session_link(&ss->session, a, false, LINK_SOCKET, (*out)->by_handle.key, PLUG_NONE);
+		/* A netlink socket is used without any call that we see. */
+		if (!error && family == AF_NETLINK)
+			error = link_open(*out);
+	}
+	if (error) {
+		pthread_mutex_lock(&ss->lock);
+		link_forget(*out);
+		pthread_mutex_unlock(&ss->lock);
+		link_unref(*out);
+		return error;
+	}
+	*fd = take_fd(&a);
+	return 0;
+}
+
+/* ---- what the gofer says ------------------------------------------------------------------------ */
+
+/* An operation without arguments or answer. */
+static void
+send_bare_op(struct ss *ss, uint64_t handle, Splitsock__Op__OpCase which)
+{
+	Splitsock__Release release = SPLITSOCK__RELEASE__INIT;
+	Splitsock__Poke poke = SPLITSOCK__POKE__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT, *ops = &op;
+	Splitsock__Request request = SPLITSOCK__REQUEST__INIT;
+
+	op.op_case = which;
+	if (which == SPLITSOCK__OP__OP_RELEASE)
+		op.release = &release;
+	else
+		op.poke = &poke;
+	request.handle = handle;
+	request.ops = &ops;
+	request.n_ops = 1;
+	request.no_reply = true;
+	session_call(&ss->session, &request, NULL, NULL, NULL);
+}
+
+/* Tells the gofer to let go of a socket. */
+static void
+release(struct ss *ss, uint64_t handle)
+{
+	send_bare_op(ss, handle, SPLITSOCK__OP__OP_RELEASE);
+}
+
+/* An AF_UNIX socket whose peer closes with bytes unread fails with ECONNRESET, once it has read what is queued. */
+static void
+poison(struct ss *ss, int a, uint64_t handle)
+{
+	if (a < 0 || send(a, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+		release(ss, handle);
+}
+
+static void
+on_reset(void *arg, uint64_t handle)
+{
+	struct ss *ss = arg;
+	struct link *link = link_by_handle(ss, handle);
+	_cleanup_close_ int a = -1;
+
+	if (!link)
+		return;
+	a = ss->borrow(ss, link);
+	poison(ss, a, handle);
+	link_unref(link);
+}
+
+static void
+on_closed(void *arg, uint64_t handle, int error)
+{
+	struct ss *ss = arg;
+	struct link_key *key;
+
+	pthread_mutex_lock(&ss->lock);
+	key = table_find(&ss->by_handle, handle);
+	if (key) {
+		/* The program may still have A, after shutdown or an error, and ask about it. If not, the next sweep forgets it. */
+		key->link->was_connected = key->link->state == LINK_CONNECTED;
+		key->link->state = LINK_CLOSED;
+		key->link->error = error;
+		key->link->opened = false;
+		key->link->linked = false;
+	}
+	pthread_mutex_unlock(&ss->lock);
+}
+
+static void
+on_ended(void *arg)
+{
+	struct ss *ss = arg;
+
+	if (ss->ended)
+		ss->ended(ss);
+}
+
+/* ---- accept ------------------------------------------------------------------------------------- */
+
+int
+link_accept(struct link *link, int fd, bool peek, int *accepted_fd, struct link **accepted)
+{
+	struct link_accepted record;
+	_cleanup_close_ int a = -1;
+	ssize_t len;
+	int error;
+
+	if (!link_is_stream(link))
+		return -EOPNOTSUPP;
+	if (link->stashed) {
+		*accepted = link->stashed;
+		*accepted_fd = link->stashed_fd;
+		link->stashed = NULL;
+		return 0;
+	}
+	if (link->state != LINK_LISTENING)
+		return session_ended(&link->ss->session) ? -ENETDOWN : -EINVAL;
+	len = recv(fd, &record, sizeof record, peek ? MSG_PEEK | MSG_DONTWAIT : 0);
+	if (len < 0) /* only a gofer that dies leaves a listener's filler unread */
+		return errno == ECONNRESET ? -ENETDOWN : -errno;
+	if (len == 0)
+		return session_ended(&link->ss->session) ? -ENETDOWN : -EINVAL;
+	if (record.handle == 0) { /* a poke, and what it was for has been taken */
+		if (peek)
+			link_accept_commit(fd);
+		return link_accept(link, fd, peek, accepted_fd, accepted);
+	}
+	if (len != sizeof record)
+		return -ECONNABORTED;
+	a = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (a < 0)
+		return -errno;
+	error = link_new(link->ss, a, record.handle, link, true, accepted);
+	if (error)
+		return error;
+	error = session_link(&link->ss->session, a, true, LINK_SOCKET, record.handle, PLUG_NONE);
+	if (error) {
+		link_unref(*accepted); /* the next sweep forgets it */
+		return error;
+	}
+	(*accepted)->opened = true;
+	(*accepted)->state = LINK_CONNECTED;
+	(*accepted)->local = record.local;
+	(*accepted)->peer = record.peer;
+	(*accepted)->queued = peek;
+	*accepted_fd = take_fd(&a);
+	return 0;
+}
+
+void
+link_accept_commit(int fd)
+{
+	char record[sizeof(struct link_accepted)];
+
+	while (recv(fd, record, sizeof record, MSG_DONTWAIT) < 0 && errno == EINTR)
+		;
+}
+
+void
+link_accept_stash(struct link *link, int accepted_fd, struct link *accepted)
+{
+	link->stashed = accepted;
+	link->stashed_fd = accepted_fd;
+	send_bare_op(link->ss, link->by_handle.key, SPLITSOCK__OP__OP_POKE);
+}
+
+/* ---- sweeping ----------------------------------------------------------------------------------- */
+
+struct sweep {
+	uint64_t *inodes;
+	size_t count, size;
+	struct link *gone[64];
+	size_t gone_count;
+	bool open_only;
+};
+
+static int
+compare_inodes(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void
+sweep_link(void *entry, void *arg)
+{
+	struct link *link = ((struct link_key *)entry)->link;
+	struct sweep *sweep = arg;
+
+	if (sweep->gone_count < sizeof sweep->gone / sizeof *sweep->gone &&
+	    !bsearch(&link->by_inode.key, sweep->inodes, sweep->count, sizeof *sweep->inodes, compare_inodes))
+		sweep->gone[sweep->gone_count++] = link_ref(link);
+}
+
+static bool
+read_alive(struct ss *ss, struct sweep *sweep)
+{
+	char path[64], line[256];
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", ss->alive);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	while (fgets(line, sizeof line, file)) {
+		unsigned long inode;
+		char *at = strstr(line, "ino:");
+
+		if (!at || sscanf(at, "ino:%lx", &inode) != 1)
+			continue;
+		if (sweep->count == sweep->size) {
+			size_t size = sweep->size ? 2 * sweep->size : 64;
+			uint64_t *inodes = realloc(sweep->inodes, size * sizeof *inodes);
+
+			if (!inodes) {
+				fclose(file);
+				return false;
+			}
+			sweep->inodes = inodes;
+			sweep->size = size;
+		}
+		sweep->inodes[sweep->count++] = inode;
+	}
+	fclose(file);
+	qsort(sweep->inodes, sweep->count, sizeof *sweep->inodes, compare_inodes);
+	return true;
+}
+
+static void
+find_wanted(void *entry, void *arg)
+{
+	const struct link *link = ((struct link_key *)entry)->link;
+
+	if (!link->linked && link->opened)
+		*(bool *)arg = true;
+}
+
+bool
+link_sweep_wanted(struct ss *ss)
+{
+	bool wanted = false;
+
+	pthread_mutex_lock(&ss->lock);
+	if (ss->made >= ss->sweep_at)
+		wanted = true;
+	else
+		table_visit(&ss->by_inode, find_wanted, &wanted);
+	pthread_mutex_unlock(&ss->lock);
+	return wanted;
+}
+
+bool
+link_sweep(struct ss *ss)
+{
+	struct sweep sweep = {0};
+	bool held = false;
+
+	pthread_mutex_lock(&ss->lock);
+	if (read_alive(ss, &sweep)) {
+		do {
+			sweep.gone_count = 0;
+			table_visit(&ss->by_inode, sweep_link, &sweep);
+			for (size_t i = 0; i < sweep.gone_count; i++) {
+				struct link *link = sweep.gone[i];
+
+				if (link->opened && !link->linked) {
+					held = true;
+					release(ss, link->by_handle.key);
+				}
+				link_forget(link);
+				link_unref(link);
+			}
+		} while (sweep.gone_count == sizeof sweep.gone / sizeof *sweep.gone);
+	}
+	/* A sweep costs what all links cost: spread it. */
+	ss->made = 0;
+	ss->sweep_at = ss->by_handle.count + SWEEP_START;
+	pthread_mutex_unlock(&ss->lock);
+	free(sweep.inodes);
+	return held;
+}
+
+/* ---- the session's --------------------------------------------------------------------------- */
+
+int
+ss_init(struct ss *ss, const char *url)
+{
+	struct session_events events = {.reset = on_reset, .closed = on_closed, .ended = on_ended, .arg = ss};
+	int error;
+
+	pthread_mutex_init(&ss->lock, NULL);
+	ss->sweep_at = SWEEP_START;
+	ss->alive = epoll_create1(EPOLL_CLOEXEC);
+	if (ss->alive < 0)
+		return -errno;
+	error = session_open(&ss->session, url, &events);
+	if (error)
+		close(ss->alive);
+	return error;
+}
+
+void
+ss_destroy(struct ss *ss)
+{
+	struct link_key *key;
+
+	session_close(&ss->session);
+	pthread_mutex_lock(&ss->lock);
+	while ((key = table_any(&ss->by_handle)))
+		link_forget(key->link);
+	pthread_mutex_unlock(&ss->lock);
+	pthread_mutex_destroy(&ss->lock);
+	close(ss->alive);
+}

@@ -1,0 +1,178 @@
+/*
+ * One socket as the sentry side sees it: what the program's descriptor (A) stands for, and the operations on it.
+ *
+ * A link is found by A's inode number, which dup, fork and fd passing do not change. Functions that act on A itself take a
+ * descriptor for it: the program's own in libsplitsock, a borrowed duplicate in splitsock-run.
+ *
+ * The link_<operation>() functions start a call and return 0 or a negative errno at once; `done` then gets the
+ * result, on another thread. link_finish_<operation>() does what is left to do with A, in the caller's own time.
+ */
+#ifndef SPLITSOCK_SENTRY_SIDE_LINK_H
+#define SPLITSOCK_SENTRY_SIDE_LINK_H
+
+#include <stdatomic.h>
+
+#include "sentry_side/session.h"
+
+enum link_state {
+	LINK_FRESH,      /* neither bound nor anything else; A is not connected to the gofer if it is a stream */
+	LINK_BOUND,
+	LINK_CONNECTING, /* stream: A is plugged */
+	LINK_CONNECTED,  /* stream: A carries the bytes. Datagram: there is a peer */
+	LINK_LISTENING,  /* A carries link_accepted records */
+	LINK_CLOSED,     /* the gofer has let go of it: A has hung up */
+};
+
+#define LINK_DEFERRED_MAX 8
+#define LINK_VALUE_MAX 4096
+
+struct link;
+
+struct link_key {
+	uint64_t key;
+	struct link *link;
+};
+
+struct link_option {
+	const struct socket_option *option;
+	uint8_t value[16];
+	size_t len;
+};
+
+struct link {
+	struct link_key by_inode, by_handle;
+	struct ss *ss;
+	atomic_uint refs;
+	int family, type, protocol;
+	_Atomic(enum link_state) state; /* atomic, like what follows: looked at without the lock */
+	atomic_bool opened;  /* the gofer has confirmed the host socket */
+	atomic_bool queued;  /* a connection that is still in its listener's queue, too */
+	atomic_bool linked;  /* A is connected to the gofer, which therefore sees it close */
+	atomic_int error;    /* LINK_CLOSED: why, for SO_ERROR */
+	atomic_bool was_connected; /* LINK_CLOSED: it had been LINK_CONNECTED */
+	atomic_bool connected_untold; /* connected, but a signal ended the call that waited for it */
+	atomic_bool shut_down; /* datagram: by the program */
+	atomic_bool told;    /* LINK_CLOSED: a connect has told that the one before failed */
+	struct link_name local, peer;
+	struct link_option deferred[LINK_DEFERRED_MAX]; /* set before there was a host socket */
+	unsigned deferred_count;
+	/*
+	 * splitsock-run takes from A before it answers a trapped call; what it then cannot deliver, because a signal has ended the call,
+	 * waits here for the next one.
+	 */
+	struct link *stashed;      /* a connection, with its A in stashed_fd */
+	int stashed_fd;
+	struct stash *stash;       /* datagrams or bytes, oldest first */
+	atomic_int pid, fd; /* where A was last seen: a process (0: our own) and a descriptor there */
+};
+
+struct ss {
+	struct session session;
+	pthread_mutex_t lock; /* guards the tables and every link's members */
+	struct table by_inode, by_handle;
+	uint64_t next_handle;
+	int alive; /* an epoll set of all A's: its fdinfo tells which still exist */
+	size_t made, sweep_at; /* links since the last sweep, and how many of them call for one */
+	/* Returns a duplicate of A that the caller closes, or -1. */
+	int (*borrow)(struct ss *ss, const struct link *link);
+	void (*ended)(struct ss *ss);
+	void *owner;
+};
+
+struct stash {
+	struct stash *next; /* link.stash */
+	struct link_name source;
+	size_t len;
+	char data[];
+};
+
+struct link_result {
+	int error; /* 0 or an errno of this host */
+	bool denied_open; /* the failure is that of the socket itself */
+	struct link_name local, peer; /* len 0: not told */
+	size_t completed; /* operations that succeeded, of those the caller asked for */
+	uint32_t count;
+	size_t value_len;
+	uint8_t value[LINK_VALUE_MAX]; /* wire form */
+};
+
+typedef void (*link_done)(void *arg, const struct link_result *result);
+
+int ss_init(struct ss *ss, const char *url);
+void ss_destroy(struct ss *ss);
+
+static inline bool
+link_is_stream(const struct link *link)
+{
+	return link->type == SOCK_STREAM;
+}
+
+/* A referenced link, or NULL. */
+struct link *link_by_inode(struct ss *ss, uint64_t inode);
+struct link *link_ref(struct link *link);
+void link_unref(struct link *link);
+
+/*
+ * socket(2). `type` may carry SOCK_NONBLOCK and SOCK_CLOEXEC. On success *fd is A, always close-on-exec here, and the link is
+ * referenced for the caller. Returns 0 or a negative errno.
+ */
+int link_socket(struct ss *ss, int family, int type, int protocol, int *fd, struct link **link);
+
+/* Has the gofer open the host socket now, without waiting. */
+int link_open(struct link *link);
+int link_bind(struct link *link, const struct sockaddr *address, socklen_t len, link_done done, void *arg);
+int link_connect(struct link *link, const struct sockaddr *address, socklen_t len, bool wait, link_done done, void *arg,
+                 uint32_t *id);
+/* What connect returns: 0 or a positive errno. Connects A to the gofer if need be. */
+int link_finish_connect(struct link *link, int fd, bool nonblocking, const struct link_result *result);
+/* The caller no longer waits for the connect: A becomes what it is after a non-blocking one. */
+void link_detach_connect(struct link *link, int fd);
+int link_listen(struct link *link, int backlog, link_done done, void *arg);
+int link_finish_listen(struct link *link, int fd, const struct link_result *result);
+int link_shutdown(struct link *link, int how, link_done done, void *arg);
+int link_query(struct link *link, link_done done, void *arg);
+int link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, size_t len, link_done done, void *arg);
+
+/* Returns 1 when the option is dealt with and `done` will not be called. */
+int link_set_option(struct link *link, int fd, int level, int name, const void *value, socklen_t len, link_done done,
+                    void *arg);
+/* Returns 1 when the value was found here (value and *len are set, len being the room before), else as the others. */
+int link_get_option(struct link *link, int fd, int level, int name, void *value, socklen_t *len, link_done done, void *arg);
+/* From a result to what getsockopt returns: 0 or a positive errno; value has the room *len. */
+int link_finish_get_option(struct link *link, int fd, int level, int name, const struct link_result *result, void *value,
+                           socklen_t *len);
+
+/* One datagram, or several to be sent in order; result.completed says how many went out. */
+struct link_datagram {
+	const void *data;
+	size_t size;
+	const struct sockaddr *address; /* NULL: to the peer */
+	socklen_t address_len;
+};
+int link_send(struct link *link, const struct link_datagram *datagrams, size_t count, int flags, link_done done, void *arg);
+
+/*
+ * Takes the next datagram from A into the message's iov, without blocking. Returns its length (the whole length with MSG_TRUNC) or a
+ * negative errno. *source is where it came from, len 0 for nobody. msg_flags is set; name and control are left alone.
+ */
+ssize_t link_receive(struct link *link, int fd, struct msghdr *message, int flags, struct link_name *source);
+
+/*
+ * Takes the next connection from a listening A. Returns 0 and the new A with its link, or a negative errno (-EAGAIN: none yet).
+ * With `peek`, it does not block, and the connection stays queued until link_accept_commit().
+ */
+int link_accept(struct link *link, int fd, bool peek, int *accepted_fd, struct link **accepted);
+void link_accept_commit(int fd);
+/* Keeps a connection that could not be delivered, and has the gofer make the listener readable again. Takes over both. */
+void link_accept_stash(struct link *link, int accepted_fd, struct link *accepted);
+
+/* What getsockname and getpeername tell without a call; false: unknown (ask with link_query), or there is none. */
+bool link_local_name(struct link *link, struct link_name *name);
+bool link_peer_name(struct link *link, struct link_name *name);
+
+/* Drops links whose A no longer exists anywhere. Returns whether any held a host socket. */
+bool link_sweep(struct ss *ss);
+/* Whether there is any reason to sweep: host sockets whose end nobody would see. */
+bool link_sweep_wanted(struct ss *ss);
+
+#endif

@@ -1,0 +1,729 @@
+/*
+ * The operations that ask the gofer.
+ *
+ * Every request opens the host socket first until a reply has confirmed it, and takes along the options that were set before
+ * there was one. So a fresh socket costs nothing, and a connect with its options one round trip.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <linux/netlink.h>
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "sentry_side/link.h"
+
+static void drop_error_notice(struct link *link, int fd);
+
+#define OPS_MAX (CODEC_OPS_MAX - LINK_DEFERRED_MAX - 1)
+
+struct link_call {
+	struct link *link;
+	size_t before; /* operations in front of the caller's */
+	link_done done;
+	void *arg;
+};
+
+static void
+name_from_message(struct link_name *name, const Splitsock__Address *message)
+{
+	struct wire_address wire;
+	struct sockaddr_storage host;
+	socklen_t len;
+
+	name->len = 0;
+	if (!message || address_from_message(&wire, message) != 0 || wire_address_to_host(&wire, &host, &len) != 0 ||
+	    len > sizeof name->address)
+		return;
+	memcpy(&name->address, &host, len);
+	name->len = len;
+}
+
+static void
+on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
+{
+	struct link_call *call = arg;
+	struct link *link = call->link;
+	struct link_result result = {.error = error};
+	const Splitsock__Result *last = count ? results[count - 1] : NULL;
+
+	if (last) {
+		result.error = result_errno(last);
+		result.denied_open = call->before && count <= call->before;
+		if (result.denied_open && last->status == SPLITSOCK__STATUS__STATUS_DENIED)
+			result.error = EPERM;
+		name_from_message(&result.local, last->local);
+		name_from_message(&result.peer, last->peer);
+		result.count = last->count;
+		if (last->value.len && last->value.len <= sizeof result.value) {
+			result.value_len = last->value.len;
+			memcpy(result.value, last->value.data, last->value.len);
+		}
+		result.completed = count > call->before ? count - call->before - (result.error ? 1 : 0) : 0;
+	}
+	pthread_mutex_lock(&link->ss->lock);
+	if (last && last->status == SPLITSOCK__STATUS__STATUS_BAD_REQUEST && link->linked && link->opened) {
+		/* The gofer has let go of it since A has hung up, after shutdown of both halves. */
+		link->was_connected = link->state == LINK_CONNECTED;
+		link->state = LINK_CLOSED;
+		link->linked = link->opened = false;
+	} else if (last && !result.denied_open && link->state != LINK_CLOSED) {
+		link->opened = true;
+	}
+	/* Or for another reason, and said why in an event before this reply. */
+	if (last && last->status == SPLITSOCK__STATUS__STATUS_BAD_REQUEST && link->state == LINK_CLOSED && link->error)
+		result.error = link->error;
+	if (result.local.len)
+		link->local = result.local;
+	if (result.peer.len)
+		link->peer = result.peer;
+	pthread_mutex_unlock(&link->ss->lock);
+	call->done(call->arg, &result);
+	link_unref(link);
+	free(call);
+}
+
+/* Sends the operations on this link, which must not be more than OPS_MAX. */
+static int
+call_start(struct link *link, Splitsock__Op *ops, size_t count, bool payload, bool no_reply, link_done done, void *arg,
+           uint32_t *id)
+{
+	Splitsock__Open open = SPLITSOCK__OPEN__INIT;
+	Splitsock__SetOption set[LINK_DEFERRED_MAX];
+	struct link_option deferred[LINK_DEFERRED_MAX];
+	Splitsock__Op before[LINK_DEFERRED_MAX + 1], *all[CODEC_OPS_MAX];
+	Splitsock__Request request = SPLITSOCK__REQUEST__INIT;
+	struct link_call *call = no_reply ? NULL : calloc(1, sizeof *call);
+	size_t n = 0, deferred_count;
+	int error;
+
+	if (!no_reply && !call)
+		return -ENOMEM;
+	pthread_mutex_lock(&link->ss->lock);
+	if (!link->opened) {
+		splitsock__op__init(&before[n]);
+		before[n].op_case = SPLITSOCK__OP__OP_OPEN;
+		before[n].open = &open;
+		open.family = wire_family(link->family);
+		open.type = wire_socket_type(link->type);
+		open.protocol = (uint32_t)link->protocol;
+		all[n] = &before[n];
+		n++;
+	}
+	deferred_count = link->deferred_count;
+	memcpy(deferred, link->deferred, sizeof deferred);
+	link->deferred_count = 0;
+	pthread_mutex_unlock(&link->ss->lock);
+	for (size_t i = 0; i < deferred_count; i++, n++) {
+		splitsock__set_option__init(&set[i]);
+		set[i].option = deferred[i].option->wire;
+		set[i].value.data = deferred[i].value;
+		set[i].value.len = deferred[i].len;
+		splitsock__op__init(&before[n]);
+		before[n].op_case = SPLITSOCK__OP__OP_SET_OPTION;
+		before[n].set_option = &set[i];
+		all[n] = &before[n];
+	}
+	for (size_t i = 0; i < count; i++)
+		all[n + i] = &ops[i];
+	request.handle = link->by_handle.key;
+	request.ops = all;
+	request.n_ops = n + count;
+	request.no_reply = no_reply;
+	if (call)
+		*call = (struct link_call){.link = link_ref(link), .before = n, .done = done, .arg = arg};
+	error = payload ? session_call_with_payload(&link->ss->session, &request, on_reply, call)
+	                : session_call(&link->ss->session, &request, on_reply, call, id);
+	if (error && call) {
+		link_unref(link);
+		free(call);
+	}
+	return error;
+}
+
+static int
+call_one(struct link *link, Splitsock__Op *op, link_done done, void *arg, uint32_t *id)
+{
+	return call_start(link, op, 1, false, false, done, arg, id);
+}
+
+enum purpose { FOR_BIND, FOR_CONNECT, FOR_SEND };
+
+/* The address as the wire has it. What Linux checks by the socket's family is checked here, since lengths do not travel. */
+static int
+address_for(struct link *link, enum purpose purpose, const struct sockaddr *address, socklen_t len,
+            struct wire_address *wire, Splitsock__Address *message)
+{
+	struct sockaddr_in in;
+	bool unspec = len >= sizeof address->sa_family && address->sa_family == AF_UNSPEC;
+	int error;
+
+	if (link->family == AF_INET6 && !(purpose == FOR_CONNECT && unspec) && (purpose == FOR_BIND || link_is_stream(link))) {
+		if (len < 24) /* SIN6_LEN_RFC2133 */
+			return -EINVAL;
+		if (address->sa_family != AF_INET6)
+			return -EAFNOSUPPORT;
+	}
+	/* Linux takes AF_UNSPEC for AF_INET where a socket is of that family. */
+	if (link->family == AF_INET && purpose != FOR_CONNECT && unspec && len >= sizeof in) {
+		memcpy(&in, address, sizeof in);
+		if (purpose == FOR_BIND && in.sin_addr.s_addr != INADDR_ANY)
+			return -EAFNOSUPPORT;
+		in.sin_family = AF_INET;
+		address = (struct sockaddr *)&in;
+		len = sizeof in;
+	}
+	error = wire_address_from_host(wire, address, len);
+	if (error == -EAFNOSUPPORT && purpose == FOR_SEND && link->family == AF_INET6)
+		error = -EINVAL; /* udpv6_sendmsg() has it so */
+	if (!error)
+		address_to_message(message, wire);
+	return error;
+}
+
+int
+link_open(struct link *link)
+{
+	Splitsock__Query query = SPLITSOCK__QUERY__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+
+	op.op_case = SPLITSOCK__OP__OP_QUERY;
+	op.query = &query;
+	return call_start(link, &op, 1, false, true, NULL, NULL, NULL);
+}
+
+int
+link_bind(struct link *link, const struct sockaddr *address, socklen_t len, link_done done, void *arg)
+{
+	Splitsock__Bind bind = SPLITSOCK__BIND__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+	Splitsock__Address message;
+	struct wire_address wire;
+	int error = address_for(link, FOR_BIND, address, len, &wire, &message);
+
+	if (error)
+		return error;
+	bind.address = &message;
+	op.op_case = SPLITSOCK__OP__OP_BIND;
+	op.bind = &bind;
+	return call_one(link, &op, done, arg, NULL);
+}
+
+int
+link_connect(struct link *link, const struct sockaddr *address, socklen_t len, bool wait, link_done done, void *arg,
+             uint32_t *id)
+{
+	Splitsock__Connect connect = SPLITSOCK__CONNECT__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+	Splitsock__Address message;
+	struct wire_address wire;
+	int error = address_for(link, FOR_CONNECT, address, len, &wire, &message);
+
+	if (error)
+		return error;
+	connect.address = &message;
+	connect.wait = wait;
+	op.op_case = SPLITSOCK__OP__OP_CONNECT;
+	op.connect = &connect;
+	return call_one(link, &op, done, arg, id);
+}
+
+/* Connects A to the gofer, unless it is. */
+static int
+link_up(struct link *link, int fd, enum plug plug)
+{
+	bool linked;
+	int error;
+
+	pthread_mutex_lock(&link->ss->lock);
+	linked = link->linked;
+	link->linked = true;
+	pthread_mutex_unlock(&link->ss->lock);
+	if (linked)
+		return 0;
+	error = session_link(&link->ss->session, fd, link_is_stream(link), LINK_SOCKET, link->by_handle.key, plug);
+	if (error) {
+		pthread_mutex_lock(&link->ss->lock);
+		link->linked = false;
+		pthread_mutex_unlock(&link->ss->lock);
+	}
+	return error;
+}
+
+static void
+set_state(struct link *link, enum link_state state)
+{
+	pthread_mutex_lock(&link->ss->lock);
+	if (link->state != LINK_CLOSED)
+		link->state = state;
+	pthread_mutex_unlock(&link->ss->lock);
+}
+
+int
+link_finish_connect(struct link *link, int fd, bool nonblocking, const struct link_result *result)
+{
+	bool first = link->state == LINK_FRESH || link->state == LINK_BOUND;
+	int error;
+
+	if (!link_is_stream(link)) {
+		if (!result->error && !result->peer.len) { /* AF_UNSPEC */
+			pthread_mutex_lock(&link->ss->lock);
+			link->peer.len = 0;
+			pthread_mutex_unlock(&link->ss->lock);
+		}
+		if (!result->error)
+			set_state(link, result->peer.len ? LINK_CONNECTED : LINK_BOUND);
+		return result->error;
+	}
+	if (result->error == EISCONN && link->connected_untold) {
+		/* A signal had ended the call that made this connection; this is that call again. */
+		link->connected_untold = false;
+		return 0;
+	}
+	if (link->state == LINK_CLOSED) {
+		int told;
+		socklen_t len = sizeof told;
+
+		link->told = true;
+		getsockopt(fd, SOL_SOCKET, SO_ERROR, &told, &len);
+	}
+	if (result->error && result->error != EINPROGRESS && result->error != EALREADY)
+		return result->error;
+	if (!result->error && !result->peer.len)
+		return 0; /* AF_UNSPEC on a stream that has no connection */
+	/* Who did not wait expects to become writable, once, now: reading the filler does that. */
+	error = link_up(link, fd, result->error ? PLUG_FULL : nonblocking ? PLUG_POLL : PLUG_NONE);
+	if (error)
+		return -error;
+	set_state(link, result->error ? LINK_CONNECTING : LINK_CONNECTED);
+	if (nonblocking && first)
+		return EINPROGRESS;
+	return result->error;
+}
+
+void
+link_detach_connect(struct link *link, int fd)
+{
+	if (link_is_stream(link) && (link->state == LINK_FRESH || link->state == LINK_BOUND) && link_up(link, fd, PLUG_FULL) == 0)
+		set_state(link, LINK_CONNECTING);
+}
+
+int
+link_listen(struct link *link, int backlog, link_done done, void *arg)
+{
+	Splitsock__Listen listen = SPLITSOCK__LISTEN__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+
+	listen.backlog = backlog;
+	op.op_case = SPLITSOCK__OP__OP_LISTEN;
+	op.listen = &listen;
+	return call_one(link, &op, done, arg, NULL);
+}
+
+int
+link_finish_listen(struct link *link, int fd, const struct link_result *result)
+{
+	int error;
+
+	if (result->error)
+		return result->error;
+	/* Plugged for ever: a listener never polls writable. */
+	error = link_up(link, fd, PLUG_POLL);
+	if (error)
+		return -error;
+	set_state(link, LINK_LISTENING);
+	return 0;
+}
+
+int
+link_shutdown(struct link *link, int how, link_done done, void *arg)
+{
+	Splitsock__Shutdown shutdown = SPLITSOCK__SHUTDOWN__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+
+	shutdown.how = wire_shutdown(how);
+	if (!shutdown.how)
+		return -EINVAL;
+	op.op_case = SPLITSOCK__OP__OP_SHUTDOWN;
+	op.shutdown = &shutdown;
+	return call_one(link, &op, done, arg, NULL);
+}
+
+int
+link_query(struct link *link, link_done done, void *arg)
+{
+	Splitsock__Query query = SPLITSOCK__QUERY__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+
+	op.op_case = SPLITSOCK__OP__OP_QUERY;
+	op.query = &query;
+	return call_one(link, &op, done, arg, NULL);
+}
+
+int
+link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, size_t len, link_done done, void *arg)
+{
+	Splitsock__InterfaceIoctl ioctl = SPLITSOCK__INTERFACE_IOCTL__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+
+	ioctl.request = request;
+	ioctl.ifreq.data = (uint8_t *)ifreq;
+	ioctl.ifreq.len = len;
+	op.op_case = SPLITSOCK__OP__OP_INTERFACE_IOCTL;
+	op.interface_ioctl = &ioctl;
+	return call_one(link, &op, done, arg, NULL);
+}
+
+/* ---- options ------------------------------------------------------------------------------------ */
+
+/*
+ * What the kernel says of an option on a fresh socket of this kind, for options that we do not carry and sockets that the gofer has
+ * let go of. Returns 0 or a negative errno.
+ */
+static int
+ask_kernel_to_set(const struct link *link, int level, int name, const void *value, socklen_t len)
+{
+	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
+	int error = fd < 0 || setsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+static int
+ask_kernel_to_get(const struct link *link, int level, int name, void *value, socklen_t *len)
+{
+	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
+	int error = fd < 0 || getsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
+
+	if (fd >= 0)
+		close(fd);
+	return error;
+}
+
+/* Keeps an option until there is a host socket. False: no room, or there is one. */
+static bool
+defer(struct link *link, const struct socket_option *option, const uint8_t *value, size_t len)
+{
+	struct link_option *slot = NULL;
+
+	if (len > sizeof slot->value)
+		return false;
+	pthread_mutex_lock(&link->ss->lock);
+	if (!link->opened && link->state == LINK_FRESH) {
+		for (unsigned i = 0; i < link->deferred_count && !slot; i++)
+			if (link->deferred[i].option == option)
+				slot = &link->deferred[i];
+		if (!slot && link->deferred_count < LINK_DEFERRED_MAX)
+			slot = &link->deferred[link->deferred_count++];
+		if (slot) {
+			slot->option = option;
+			slot->len = len;
+			memcpy(slot->value, value, len);
+		}
+	}
+	pthread_mutex_unlock(&link->ss->lock);
+	return slot != NULL;
+}
+
+int
+link_set_option(struct link *link, int fd, int level, int name, const void *value, socklen_t len, link_done done,
+                void *arg)
+{
+	const struct socket_option *option = option_by_host(level, name);
+	Splitsock__SetOption set = SPLITSOCK__SET_OPTION__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+	uint8_t encoded[LINK_VALUE_MAX];
+	ssize_t encoded_len;
+	bool sure;
+
+	if (!option || !option->settable || option->place == OPTION_LOCAL) {
+		int error = ask_kernel_to_set(link, level, name, value, len);
+
+		return error ? error : -ENOPROTOOPT;
+	}
+	if (option->place == OPTION_LINK)
+		return setsockopt(fd, level, name, value, len) < 0 ? -errno : 1;
+	if (link->state == LINK_CLOSED) {
+		int error = ask_kernel_to_set(link, level, name, value, len);
+
+		return error ? error : 1;
+	}
+	encoded_len = option_encode(option, value, len, encoded, sizeof encoded);
+	if (encoded_len < 0)
+		return (int)encoded_len;
+	sure = option_is_sure_on(option, link->family, link->type, link->protocol);
+	if (sure && defer(link, option, encoded, (size_t)encoded_len))
+		return 1;
+	set.option = option->wire;
+	set.value.data = encoded;
+	set.value.len = (size_t)encoded_len;
+	op.op_case = SPLITSOCK__OP__OP_SET_OPTION;
+	op.set_option = &set;
+	/* A stream's data and control share an order that the gofer keeps; a datagram's side channel does not, so wait there. */
+	if (sure && link_is_stream(link) && link->opened) {
+		int error = call_start(link, &op, 1, false, true, NULL, NULL, NULL);
+
+		return error ? error : 1;
+	}
+	return call_one(link, &op, done, arg, NULL);
+}
+
+/* Values that the sentry side knows. False: it does not. */
+static bool
+local_option(struct link *link, int fd, int level, int name, int *value)
+{
+	if (level != SOL_SOCKET)
+		return false;
+	switch (name) {
+	case SO_TYPE:
+		*value = link->type;
+		return true;
+	case SO_DOMAIN:
+		*value = link->family;
+		return true;
+	case SO_PROTOCOL:
+		*value = link->protocol ? link->protocol
+		         : link->family == AF_NETLINK ? 0
+		         : link_is_stream(link) ? IPPROTO_TCP : IPPROTO_UDP;
+		return true;
+	case SO_ACCEPTCONN:
+		*value = link->state == LINK_LISTENING;
+		return true;
+	case SO_ERROR:
+		if (link->state == LINK_CLOSED) {
+			socklen_t len = sizeof *value;
+
+			/* The kernel's own ECONNRESET says whether the program has met it yet; we know what it stands for. */
+			if (getsockopt(fd, SOL_SOCKET, SO_ERROR, value, &len) == 0 && *value)
+				*value = link->error;
+			return true;
+		}
+		*value = 0;
+		return !link->opened;
+	default:
+		return false;
+	}
+}
+
+int
+link_get_option(struct link *link, int fd, int level, int name, void *value, socklen_t *len, link_done done, void *arg)
+{
+	const struct socket_option *option = option_by_host(level, name);
+	Splitsock__GetOption get = SPLITSOCK__GET_OPTION__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+	int local;
+
+	if (*len > LINK_VALUE_MAX)
+		*len = LINK_VALUE_MAX;
+	if (!option || !option->gettable) {
+		int error = ask_kernel_to_get(link, level, name, value, len);
+
+		return error ? error : -ENOPROTOOPT;
+	}
+	if (option->place == OPTION_LINK)
+		return getsockopt(fd, level, name, value, len) < 0 ? -errno : 1;
+	if (local_option(link, fd, level, name, &local)) {
+		uint8_t whole[sizeof local];
+
+		memcpy(whole, &local, sizeof local);
+		*len = (socklen_t)option_cut(option, whole, sizeof whole, *len);
+		memcpy(value, whole, *len);
+		return 1;
+	}
+	if (option->place == OPTION_LOCAL || link->state == LINK_CLOSED) {
+		int error = ask_kernel_to_get(link, level, name, value, len);
+
+		return error ? error : 1;
+	}
+	get.option = option->wire;
+	get.length = *len;
+	op.op_case = SPLITSOCK__OP__OP_GET_OPTION;
+	op.get_option = &get;
+	return call_one(link, &op, done, arg, NULL);
+}
+
+int
+link_finish_get_option(struct link *link, int fd, int level, int name, const struct link_result *result, void *value,
+                       socklen_t *len)
+{
+	const struct socket_option *option = option_by_host(level, name);
+	uint8_t host[LINK_VALUE_MAX];
+	ssize_t host_len;
+
+	if (result->error && link->state == LINK_CLOSED)
+		return link_get_option(link, fd, level, name, value, len, NULL, NULL) == 1 ? 0 : result->error;
+	if (result->error)
+		return result->error;
+	host_len = option_decode(option, result->value, result->value_len, host, sizeof host);
+	if (host_len < 0)
+		return EPROTO;
+	if (level == SOL_SOCKET && name == SO_ERROR && host_len == sizeof(int) && *(int *)host)
+		drop_error_notice(link, fd);
+	*len = (socklen_t)option_cut(option, host, (size_t)host_len, *len);
+	memcpy(value, host, *len);
+	/* A connect that has ended well is known as such from here on. */
+	if (level == SOL_SOCKET && name == SO_ERROR && link->state == LINK_CONNECTING && *len == sizeof(int) && !*(int *)host &&
+	    result->peer.len)
+		set_state(link, LINK_CONNECTED);
+	return 0;
+}
+
+/* ---- datagrams ---------------------------------------------------------------------------------- */
+
+int
+link_send(struct link *link, const struct link_datagram *datagrams, size_t count, int flags, link_done done, void *arg)
+{
+	Splitsock__Op ops[OPS_MAX];
+	Splitsock__Send sends[OPS_MAX];
+	Splitsock__Address messages[OPS_MAX];
+	struct wire_address wires[OPS_MAX];
+	int unknown = 0;
+	uint32_t wire_flags = wire_message_flags(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL), &unknown);
+	size_t size = 0;
+
+	if (count > OPS_MAX)
+		count = OPS_MAX;
+	for (size_t i = 0; i < count; i++) {
+		const struct link_datagram *datagram = &datagrams[i];
+
+		/* What does not fit one packet waits for the next call, as sendmmsg allows. */
+		size += datagram->size + 128;
+		if (i && size > FRAME_BODY_MAX - 1024) {
+			count = i;
+			break;
+		}
+		if (datagram->size > 65535)
+			return i ? 0 : -EMSGSIZE;
+		splitsock__send__init(&sends[i]);
+		splitsock__op__init(&ops[i]);
+		if (datagram->address) {
+			int error = address_for(link, FOR_SEND, datagram->address, datagram->address_len, &wires[i],
+			                        &messages[i]);
+
+			if (error && i == 0)
+				return error;
+			if (error) {
+				count = i;
+				break;
+			}
+			sends[i].to = &messages[i];
+		}
+		sends[i].flags = wire_flags;
+		sends[i].payload.data = (uint8_t *)datagram->data;
+		sends[i].payload.len = datagram->size;
+		ops[i].op_case = SPLITSOCK__OP__OP_SEND;
+		ops[i].send = &sends[i];
+	}
+	return call_start(link, ops, count, true, false, done, arg, NULL);
+}
+
+/* The program has met the host socket's pending error. */
+static void
+link_clear_error(struct link *link)
+{
+	const struct socket_option *option = option_by_host(SOL_SOCKET, SO_ERROR);
+	Splitsock__GetOption get = SPLITSOCK__GET_OPTION__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+
+	get.option = option->wire;
+	get.length = sizeof(int);
+	op.op_case = SPLITSOCK__OP__OP_GET_OPTION;
+	op.get_option = &get;
+	call_start(link, &op, 1, false, true, NULL, NULL, NULL);
+}
+
+/* The error was asked for: the notice of it, if it is next in A's queue, is not to be met again. */
+static void
+drop_error_notice(struct link *link, int fd)
+{
+	struct link_name source;
+	char byte;
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (!link_is_stream(link))
+		link_receive(link, fd, &message, MSG_PEEK | MSG_DONTWAIT, &source);
+}
+
+ssize_t
+link_receive(struct link *link, int fd, struct msghdr *message, int flags, struct link_name *source)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr on_link = {
+		.msg_iov = message->msg_iov,
+		.msg_iovlen = message->msg_iovlen,
+		.msg_control = &control,
+		.msg_controllen = sizeof control,
+	};
+	struct pollfd end = {.fd = fd};
+	ssize_t len = recvmsg(fd, &on_link, (flags & (MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_OOB | MSG_DONTWAIT)) | MSG_CMSG_CLOEXEC);
+
+	source->len = 0;
+	if (len < 0)
+		return -errno;
+	message->msg_flags = on_link.msg_flags & MSG_TRUNC;
+	if (link_is_stream(link))
+		return len;
+	if (on_link.msg_controllen >= CMSG_LEN(sizeof(int)) && control.header.cmsg_type == SCM_RIGHTS) {
+		int name_fd;
+
+		memcpy(&name_fd, CMSG_DATA(&control.header), sizeof name_fd);
+		struct link_source from;
+
+		if (pread(name_fd, &from, sizeof from, 0) != sizeof from || from.name.len > sizeof from.name.address)
+			from = (struct link_source){0};
+		close(name_fd);
+		if (from.error) {
+			link_clear_error(link);
+			if (flags & MSG_PEEK)
+				recv(fd, NULL, 0, MSG_DONTWAIT);
+			return -from.error;
+		}
+		*source = from.name;
+	} else if (link->family == AF_NETLINK) {
+		struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+
+		memcpy(&source->address, &kernel, sizeof kernel);
+		source->len = sizeof kernel;
+	} else {
+		link_peer_name(link, source);
+	}
+	if (len == 0 && (session_ended(&link->ss->session) || (!link->shut_down && poll(&end, 1, 0) == 1 && end.revents & POLLHUP)))
+		return -ENETDOWN; /* an end that the program did not make */
+	return len;
+}
+
+/* ---- names -------------------------------------------------------------------------------------- */
+
+bool
+link_local_name(struct link *link, struct link_name *name)
+{
+	pthread_mutex_lock(&link->ss->lock);
+	*name = link->local;
+	pthread_mutex_unlock(&link->ss->lock);
+	if (name->len)
+		return true;
+	/* What a socket that is not bound has. */
+	memset(name, 0, sizeof *name);
+	name->address.any.sa_family = (sa_family_t)link->family;
+	name->len = link->family == AF_INET6 ? sizeof(struct sockaddr_in6)
+	            : link->family == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_nl);
+	return true;
+}
+
+bool
+link_peer_name(struct link *link, struct link_name *name)
+{
+	bool connected;
+
+	pthread_mutex_lock(&link->ss->lock);
+	*name = link->peer;
+	connected = link->state == LINK_CONNECTED;
+	pthread_mutex_unlock(&link->ss->lock);
+	return connected && name->len;
+}

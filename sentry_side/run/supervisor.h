@@ -1,0 +1,138 @@
+/*
+ * The supervisor: answers the trapped system calls of the program and its descendants.
+ *
+ * One thread receives notifications; replies of the gofer are handled on the threads that bring them, so that a trapped call
+ * is answered without another hand-over. One lock covers all of it. No trapped call is ever waited for with the lock held: a
+ * call that cannot be answered at once becomes a struct pending.
+ */
+#ifndef SPLITSOCK_SENTRY_SIDE_RUN_SUPERVISOR_H
+#define SPLITSOCK_SENTRY_SIDE_RUN_SUPERVISOR_H
+
+#include <linux/seccomp.h>
+
+#include "sentry_side/link.h"
+
+struct pidfd {
+	uint32_t tid;
+	int fd;
+};
+
+#define PIDFDS 64
+
+struct supervisor {
+	struct ss ss;
+	int notify_fd, epoll_fd, signal_fd;
+	pid_t child;
+	int status;       /* of the child, as waitpid(2) has it */
+	bool child_ended;
+	bool killable;    /* signals do not end a call that we have received: we see to that */
+	bool listener_ended; /* no process is left under the filter */
+	pthread_mutex_t lock; /* guards what follows, and the handling of a trap */
+	struct pending *pendings;
+	atomic_size_t pending_count; /* of them; looked at without the lock */
+	struct pidfd pidfds[PIDFDS];
+	bool told_down;
+};
+
+/* One trapped system call. */
+struct trap {
+	struct supervisor *supervisor;
+	struct seccomp_notif call;
+	struct link *link; /* what its descriptor stands for, referenced */
+	int a;             /* a duplicate of that descriptor, given back just before the answer: -1 afterwards */
+	bool watched;      /* supervisor.epoll_fd waits for it */
+};
+
+/* A trapped call that waits: for a reply of the gofer, or for its A to become ready. */
+struct pending {
+	struct pending *next, **prev; /* supervisor.pendings */
+	struct trap trap;
+	int64_t deadline_ms; /* 0: none */
+	int deadline_error;  /* what the call returns then */
+	bool may_have_signal; /* at the check before */
+	bool abandoned;      /* the program no longer waits: a signal, or its end */
+
+	/* Waiting for A: tried again when it is ready; true when the call is answered. NULL: waiting for the gofer. */
+	bool (*retry)(struct pending *pending);
+
+	/* Waiting for the gofer. */
+	void (*abandon)(struct pending *pending);
+	void (*finish)(struct pending *pending, const struct link_result *result);
+	uint32_t call_id;
+
+	/* What the call needs to remember. */
+	bool nonblocking;
+	bool retried;
+	int level, name;
+	struct sockaddr_storage address;
+	socklen_t address_len;
+	uint64_t value_at, len_at; /* in the program */
+	uint32_t room;
+	size_t count;
+};
+
+/* Exactly one of these ends a trap's handling. */
+bool trap_return(struct trap *trap, int64_t value); /* false: the program did not wait any more */
+bool trap_error(struct trap *trap, int error);
+void trap_continue(struct trap *trap);
+/* 0 or a negative errno gives value 0 or that errno. */
+bool trap_answer(struct trap *trap, int error);
+
+/* Whether the program still waits for the answer: checked after its memory was read, and before it is written. */
+bool trap_valid(struct trap *trap);
+
+/* Puts fd into the program. Returns its number there and answers the call with it, or a negative errno. */
+/* Closes *fd first where it can, so that the program alone holds it; *fd is then -1. */
+int trap_add_fd(struct trap *trap, int *fd, bool cloexec);
+/* Replaces the program's descriptor number by fd. */
+int trap_replace_fd(struct trap *trap, int number, int fd);
+
+/* Moves the trap into a pending one: the trap is no longer the caller's. NULL: out of memory, and answered so. */
+struct pending *pending_new(struct trap *trap);
+void pending_free(struct pending *pending);
+/* For link_<operation>(): calls pending->finish with the lock held, and frees it, unless finish has set pending->finish anew. */
+void pending_done(void *arg, const struct link_result *result);
+/* After a link_<operation>() that returned error: answers the trap if it failed to start. */
+void pending_started(struct pending *pending, int error);
+/* Waits for A to be ready for `events`, then retries. `timeout_option` names the SO_*TIMEO that bounds it. */
+void pending_wait(struct pending *pending, uint32_t events, int timeout_option);
+
+/* A thread that makes a call waits for no other. */
+void pending_drop_of(struct supervisor *supervisor, uint32_t tid);
+
+/* Runs until no process is left under the filter. Returns the exit status of the first. */
+int supervisor_run(struct supervisor *supervisor);
+
+/* From trap.c: handles one notification, with the lock held. */
+void trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call);
+
+/* memory.c: the program's memory. False: EFAULT. */
+bool target_read(struct trap *trap, uint64_t address, void *buffer, size_t len);
+bool target_write(struct trap *trap, uint64_t address, const void *buffer, size_t len);
+/* Scatters or gathers over the program's iovec, as far as it reaches. */
+bool target_gather(struct trap *trap, const struct iovec *iov, size_t count, void *buffer, size_t len);
+bool target_scatter(struct trap *trap, const struct iovec *iov, size_t count, const void *buffer, size_t len);
+
+/* The handlers, by what they are about. */
+void trap_socket(struct trap *trap);
+void trap_connect(struct trap *trap);
+void trap_bind(struct trap *trap);
+void trap_listen(struct trap *trap);
+void trap_accept(struct trap *trap);
+void trap_getsockname(struct trap *trap);
+void trap_getpeername(struct trap *trap);
+void trap_shutdown(struct trap *trap);
+void trap_setsockopt(struct trap *trap);
+void trap_getsockopt(struct trap *trap);
+void trap_ioctl(struct trap *trap);
+void trap_sendto(struct trap *trap);
+void trap_sendmsg(struct trap *trap);
+void trap_sendmmsg(struct trap *trap);
+void trap_recvfrom(struct trap *trap);
+void trap_recvmsg(struct trap *trap);
+void trap_recvmmsg(struct trap *trap);
+
+/* Writes a name where accept, getsockname or recvfrom want it. Returns 0 or a positive errno. */
+int give_name(struct trap *trap, const struct link_name *name, uint64_t address_at, uint64_t len_at);
+
+#endif

@@ -1,0 +1,601 @@
+/*
+ * Sending and receiving with addresses. Without one the kernel does it on the link and nothing is trapped, but for the calls
+ * that take a struct msghdr, in which the filter cannot see whether there is one.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#include <time.h>
+
+#include "common/cleanup.h"
+#include "sentry_side/run/supervisor.h"
+
+#define DATA_MAX 65536u
+#define MESSAGES_MAX 48
+
+/* One message of the program, taken apart. */
+struct message {
+	struct iovec iov[64];
+	size_t iov_count, size;
+	uint64_t name_at;
+	uint32_t name_len;
+	uint64_t control_len;
+};
+
+/* Handling a trap holds the supervisor's lock, so one buffer serves all. */
+static char data[DATA_MAX];
+
+static size_t
+iov_size(const struct iovec *iov, size_t count)
+{
+	size_t size = 0;
+
+	for (size_t i = 0; i < count; i++)
+		size += iov[i].iov_len;
+	return size;
+}
+
+/* Reads a msghdr and its iovec. Returns 0 or a positive errno. */
+static int
+take_msghdr(struct trap *trap, uint64_t at, struct message *message)
+{
+	struct msghdr header;
+
+	if (!target_read(trap, at, &header, sizeof header))
+		return EFAULT;
+	if (header.msg_iovlen > IOV_MAX)
+		return EMSGSIZE;
+	message->iov_count = header.msg_iovlen > 64 ? 64 : header.msg_iovlen;
+	if (!target_read(trap, (uint64_t)(uintptr_t)header.msg_iov, message->iov, message->iov_count * sizeof *message->iov))
+		return EFAULT;
+	message->size = iov_size(message->iov, message->iov_count);
+	message->name_at = (uint64_t)(uintptr_t)header.msg_name;
+	message->name_len = header.msg_namelen;
+	message->control_len = header.msg_controllen;
+	if ((int)message->name_len < 0)
+		return EINVAL;
+	return 0;
+}
+
+/* The name that a message is for. Returns 0 or a positive errno. */
+static int
+take_name(struct trap *trap, const struct message *message, struct sockaddr_storage *name, struct link_datagram *datagram)
+{
+	if (!message->name_at || !message->name_len)
+		return 0;
+	if (message->name_len > sizeof *name)
+		return EINVAL;
+	memset(name, 0, sizeof *name);
+	if (!target_read(trap, message->name_at, name, message->name_len))
+		return EFAULT;
+	datagram->address = (struct sockaddr *)name;
+	datagram->address_len = message->name_len;
+	return 0;
+}
+
+static bool
+is_nonblocking(const struct trap *trap, int flags)
+{
+	return (flags & MSG_DONTWAIT) || (fcntl(trap->a, F_GETFL) & O_NONBLOCK);
+}
+
+/* ---- sending ------------------------------------------------------------------------------------ */
+
+/* A datagram socket without a peer needs a name; a netlink socket's peer is the kernel. */
+static bool
+lacks_destination(const struct trap *trap)
+{
+	return trap->link->state != LINK_CONNECTED && trap->link->family != AF_NETLINK;
+}
+
+static void
+finish_send(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+
+	if (result->error)
+		trap_error(trap, result->error);
+	else
+		trap_return(trap, result->count);
+}
+
+/* A stream takes no address: the kernel ignores it, the link would not. */
+static bool
+try_send_stream(struct trap *trap)
+{
+	struct message message = {.iov_count = 1};
+	const __u64 *args = trap->call.data.args;
+	int flags = trap->call.data.nr == SYS_sendto ? (int)args[3] : (int)args[2];
+	ssize_t sent;
+	int error = 0;
+
+	if (trap->call.data.nr == SYS_sendto) {
+		message.iov[0] = (struct iovec){(void *)(uintptr_t)args[1], args[2]};
+		message.size = args[2];
+	} else {
+		error = take_msghdr(trap, args[1], &message);
+	}
+	if (flags & MSG_FASTOPEN)
+		error = EOPNOTSUPP;
+	else if (!error && !trap->link->linked)
+		error = EPIPE;
+	if (message.size > sizeof data)
+		message.size = sizeof data;
+	if (!error && !target_gather(trap, message.iov, message.iov_count, data, message.size))
+		error = EFAULT;
+	if (error) {
+		trap_error(trap, error);
+		return true;
+	}
+	sent = send(trap->a, data, message.size, (flags & ~MSG_MORE) | MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (sent < 0 && errno == EAGAIN && !is_nonblocking(trap, flags))
+		return false;
+	if (sent < 0)
+		trap_error(trap, errno);
+	else
+		trap_return(trap, sent);
+	return true;
+}
+
+static bool
+retry_send_stream(struct pending *pending)
+{
+	return try_send_stream(&pending->trap);
+}
+
+static void
+send_stream(struct trap *trap)
+{
+	struct pending *pending;
+
+	if (try_send_stream(trap))
+		return;
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->retry = retry_send_stream;
+	pending_wait(pending, EPOLLOUT, SO_SNDTIMEO);
+}
+
+static void
+send_datagram(struct trap *trap, const struct message *message, int flags)
+{
+	struct sockaddr_storage name;
+	struct link_datagram datagram = {.data = data, .size = message->size};
+	struct pending *pending;
+	int error = take_name(trap, message, &name, &datagram);
+
+	if (!error && !datagram.address && lacks_destination(trap))
+		error = EDESTADDRREQ;
+	if (!error && message->size > 65535)
+		error = EMSGSIZE;
+	if (!error && !target_gather(trap, message->iov, message->iov_count, data, message->size))
+		error = EFAULT;
+	if (error || !trap_valid(trap)) {
+		trap_error(trap, error);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->finish = finish_send;
+	pending_started(pending, link_send(pending->trap.link, &datagram, 1, flags, pending_done, pending));
+}
+
+void
+trap_sendto(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	struct message message = {
+		.iov = {{(void *)(uintptr_t)args[1], args[2]}},
+		.iov_count = 1,
+		.size = args[2],
+		.name_at = args[4],
+		.name_len = (uint32_t)args[5],
+	};
+
+	if (link_is_stream(trap->link))
+		send_stream(trap);
+	else if ((int)args[5] < 0)
+		trap_error(trap, EINVAL);
+	else
+		send_datagram(trap, &message, (int)args[3]);
+}
+
+void
+trap_sendmsg(struct trap *trap)
+{
+	struct message message;
+	int error = take_msghdr(trap, trap->call.data.args[1], &message);
+
+	if (error) {
+		trap_error(trap, error);
+		return;
+	}
+	if (!message.name_at || !message.name_len) {
+		/* Native. What ancillary data may say is ignored by the link as it is by an internet socket. */
+		if (!link_is_stream(trap->link) && lacks_destination(trap))
+			trap_error(trap, EDESTADDRREQ);
+		else
+			trap_continue(trap);
+	} else if (link_is_stream(trap->link)) {
+		send_stream(trap);
+	} else {
+		send_datagram(trap, &message, (int)trap->call.data.args[2]);
+	}
+}
+
+static void
+finish_sendmmsg(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+
+	if (!result->completed) {
+		trap_error(trap, result->error ? result->error : EIO);
+		return;
+	}
+	if (!trap_valid(trap))
+		return;
+	/* Datagrams are sent whole. */
+	for (size_t i = 0; i < result->completed; i++) {
+		uint64_t at = trap->call.data.args[1] + i * sizeof(struct mmsghdr);
+		struct message message;
+		unsigned len;
+
+		if (take_msghdr(trap, at, &message) != 0)
+			break;
+		len = (unsigned)message.size;
+		target_write(trap, at + offsetof(struct mmsghdr, msg_len), &len, sizeof len);
+	}
+	trap_return(trap, (int64_t)result->completed);
+}
+
+void
+trap_sendmmsg(struct trap *trap)
+{
+	struct link_datagram datagrams[MESSAGES_MAX] = {0};
+	struct sockaddr_storage names[MESSAGES_MAX];
+	struct pending *pending;
+	size_t count = (uint32_t)trap->call.data.args[2], taken = 0, used = 0;
+	bool named = false;
+	int error = 0;
+
+	if (link_is_stream(trap->link)) {
+		trap_continue(trap);
+		return;
+	}
+	for (; taken < count && taken < MESSAGES_MAX && !error; taken++) {
+		struct link_datagram *datagram = &datagrams[taken];
+		struct message message;
+
+		error = take_msghdr(trap, trap->call.data.args[1] + taken * sizeof(struct mmsghdr), &message);
+		if (!error)
+			error = take_name(trap, &message, &names[taken], datagram);
+		if (!error && !datagram->address && lacks_destination(trap))
+			error = EDESTADDRREQ;
+		if (!error && message.size > 65535)
+			error = EMSGSIZE;
+		if (!error && used + message.size > sizeof data)
+			break; /* the rest is for the next call */
+		if (!error && !target_gather(trap, message.iov, message.iov_count, data + used, message.size))
+			error = EFAULT;
+		if (error)
+			break;
+		named |= datagram->address != NULL;
+		datagram->data = data + used;
+		datagram->size = message.size;
+		used += message.size;
+	}
+	if (taken == 0) {
+		trap_answer(trap, error);
+		return;
+	}
+	if (!named) {
+		trap_continue(trap);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->finish = finish_sendmmsg;
+	pending_started(pending, link_send(pending->trap.link, datagrams, taken, (int)trap->call.data.args[3], pending_done,
+	                                   pending));
+}
+
+/* ---- receiving ---------------------------------------------------------------------------------- */
+
+/*
+ * A message is copied to the program, then taken from the queue, then the call is answered, since the program may look at the
+ * queue as soon as it is answered. What was taken for a call that a signal ended is stashed for the next.
+ */
+struct received {
+	ssize_t len;   /* what the call returns for this message, or a negative errno */
+	size_t copied, whole;
+	int flags;     /* msg_flags */
+	struct link_name source;
+};
+
+/* Looks at the next message and copies it to the program; it stays queued. */
+static void
+receive_one(struct trap *trap, const struct iovec *iov, size_t iov_count, int flags, struct received *received)
+{
+	bool stream = link_is_stream(trap->link);
+	struct stash *stash = trap->link->stash;
+	size_t room = iov_size(iov, iov_count);
+	struct iovec whole = {data, stream && room < sizeof data ? room : sizeof data};
+	struct msghdr message = {.msg_iov = &whole, .msg_iovlen = 1};
+
+	*received = (struct received){0};
+	if (flags & MSG_ERRQUEUE) {
+		received->len = -EAGAIN; /* nothing is ever queued there */
+		return;
+	}
+	if (stash) {
+		memcpy(data, stash->data, stash->len);
+		received->len = (ssize_t)stash->len;
+		received->source = stash->source;
+	} else {
+		received->len = link_receive(trap->link, trap->a, &message,
+		                             (stream ? flags & MSG_OOB : MSG_TRUNC) | MSG_PEEK | MSG_DONTWAIT,
+		                             &received->source);
+	}
+	if (received->len < 0)
+		return;
+	received->whole = (size_t)received->len < sizeof data ? (size_t)received->len : sizeof data;
+	received->copied = received->whole < room ? received->whole : room;
+	if (!stream && received->copied < (size_t)received->len)
+		received->flags = MSG_TRUNC;
+	if (stream && (flags & MSG_TRUNC))
+		return; /* discards, as tcp(7) says */
+	if (!target_scatter(trap, iov, iov_count, data, received->copied))
+		received->len = -EFAULT;
+	else if (!(flags & MSG_TRUNC))
+		received->len = (ssize_t)received->copied;
+}
+
+static void
+consume(struct trap *trap, const struct received *received, int flags)
+{
+	struct stash *stash = trap->link->stash;
+
+	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
+		return;
+	if (stash) {
+		trap->link->stash = stash->next;
+		free(stash);
+	} else if (link_is_stream(trap->link)) {
+		recv(trap->a, data, received->copied, MSG_DONTWAIT | (flags & MSG_OOB));
+	} else {
+		recv(trap->a, NULL, 0, MSG_DONTWAIT);
+	}
+}
+
+/* A copy of the message that was received last. */
+static struct stash *
+stash_new(struct trap *trap, const struct received *received)
+{
+	size_t len = link_is_stream(trap->link) ? received->copied : received->whole;
+	struct stash *stash = malloc(sizeof *stash + len);
+
+	if (!stash)
+		return NULL;
+	stash->next = NULL;
+	stash->source = received->source;
+	stash->len = len;
+	memcpy(stash->data, data, len);
+	return stash;
+}
+
+/* Puts messages back in front. */
+static void
+stash_back(struct trap *trap, struct stash *first)
+{
+	struct stash **end = &first;
+
+	while (*end)
+		end = &(*end)->next;
+	*end = trap->link->stash;
+	trap->link->stash = first;
+}
+
+/* Ends a call that received one message. */
+static void
+answer_received(struct trap *trap, const struct received *received, int error, int flags)
+{
+	consume(trap, received, flags);
+	if (error)
+		trap_error(trap, error);
+	else if (!trap_return(trap, received->len) && !(flags & MSG_PEEK))
+		stash_back(trap, stash_new(trap, received));
+}
+
+/* Each try_…() returns false when there is nothing to receive yet. */
+static bool
+try_recvfrom(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	struct iovec iov = {(void *)(uintptr_t)args[1], args[2] > INT_MAX ? INT_MAX : args[2]};
+	struct received received;
+	int flags = (int)args[3];
+
+	receive_one(trap, &iov, 1, flags, &received);
+	if (received.len == -EAGAIN)
+		return false;
+	if (received.len < 0 && received.len != -EFAULT)
+		trap_answer(trap, (int)received.len);
+	else if (received.len < 0)
+		answer_received(trap, &received, EFAULT, flags);
+	else
+		answer_received(trap, &received, args[4] ? give_name(trap, &received.source, args[4], args[5]) : 0, flags);
+	return true;
+}
+
+/* Writes back what recvmsg changes in a msghdr. */
+static int
+give_msghdr(struct trap *trap, uint64_t at, const struct message *message, const struct received *received)
+{
+	uint32_t name_len = received->source.len;
+	uint64_t control_len = 0;
+	uint32_t room = message->name_len;
+
+	if (message->name_at) {
+		if (!target_write(trap, message->name_at, &received->source.address, name_len < room ? name_len : room) ||
+		    !target_write(trap, at + offsetof(struct msghdr, msg_namelen), &name_len, sizeof name_len))
+			return EFAULT;
+	}
+	if (!target_write(trap, at + offsetof(struct msghdr, msg_controllen), &control_len, sizeof control_len) ||
+	    !target_write(trap, at + offsetof(struct msghdr, msg_flags), &received->flags, sizeof received->flags))
+		return EFAULT;
+	return 0;
+}
+
+static bool
+try_recvmsg(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	struct message message;
+	struct received received;
+	int flags = (int)args[2], error = take_msghdr(trap, args[1], &message);
+
+	if (error) {
+		trap_error(trap, error);
+		return true;
+	}
+	receive_one(trap, message.iov, message.iov_count, flags, &received);
+	if (received.len == -EAGAIN)
+		return false;
+	if (received.len < 0 && received.len != -EFAULT)
+		trap_answer(trap, (int)received.len);
+	else if (received.len < 0)
+		answer_received(trap, &received, EFAULT, flags);
+	else
+		answer_received(trap, &received, give_msghdr(trap, args[1], &message, &received), flags);
+	return true;
+}
+
+static bool
+try_recvmmsg(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	struct stash *taken = NULL, **end = &taken;
+	struct timespec timeout;
+	size_t wanted = (uint32_t)args[2] < MESSAGES_MAX ? (uint32_t)args[2] : MESSAGES_MAX, count = 0;
+	int flags = (int)args[3], error = 0;
+
+	if (args[4] && !target_read(trap, args[4], &timeout, sizeof timeout))
+		error = EFAULT;
+	else if (args[4] && (timeout.tv_sec < 0 || timeout.tv_nsec < 0 || timeout.tv_nsec > 999999999))
+		error = EINVAL;
+	for (; count < wanted && !error; count++) {
+		uint64_t at = args[1] + count * sizeof(struct mmsghdr);
+		struct message message;
+		struct received received;
+		unsigned len;
+
+		error = take_msghdr(trap, at, &message);
+		if (error)
+			break;
+		receive_one(trap, message.iov, message.iov_count, flags, &received);
+		if (received.len < 0) {
+			error = (int)-received.len;
+			break;
+		}
+		error = give_msghdr(trap, at, &message, &received);
+		len = (unsigned)received.len;
+		if (!error && !target_write(trap, at + offsetof(struct mmsghdr, msg_len), &len, sizeof len))
+			error = EFAULT;
+		if (!(flags & MSG_PEEK) && (*end = stash_new(trap, &received)))
+			end = &(*end)->next;
+		consume(trap, &received, flags);
+		if (error)
+			break;
+	}
+	if (count == 0 && error == EAGAIN)
+		return false;
+	if (count == 0)
+		trap_answer(trap, error);
+	else if (!trap_return(trap, (int64_t)count)) {
+		stash_back(trap, taken);
+		return true;
+	}
+	while (taken) {
+		struct stash *first = taken;
+
+		taken = first->next;
+		free(first);
+	}
+	return true;
+}
+
+static bool
+retry_receive(struct pending *pending)
+{
+	switch (pending->trap.call.data.nr) {
+	case SYS_recvfrom:
+		return try_recvfrom(&pending->trap);
+	case SYS_recvmsg:
+		return try_recvmsg(&pending->trap);
+	default:
+		return try_recvmmsg(&pending->trap);
+	}
+}
+
+static void
+receive(struct trap *trap, bool (*try)(struct trap *), int flags)
+{
+	struct pending *pending;
+
+	if (try(trap))
+		return;
+	if (is_nonblocking(trap, flags) || (flags & MSG_ERRQUEUE)) {
+		trap_error(trap, EAGAIN);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->retry = retry_receive;
+	pending_wait(pending, EPOLLIN, SO_RCVTIMEO);
+}
+
+void
+trap_recvfrom(struct trap *trap)
+{
+	/* Without an address it is trapped for its flags only, which mean to a stream what they mean to its link. */
+	if (link_is_stream(trap->link) && !trap->call.data.args[4] &&
+	    !((int)trap->call.data.args[3] & (MSG_TRUNC | MSG_ERRQUEUE)))
+		trap_continue(trap);
+	else if (link_is_stream(trap->link) && !trap->link->linked && trap->link->state != LINK_CLOSED)
+		trap_error(trap, ENOTCONN);
+	else
+		receive(trap, try_recvfrom, (int)trap->call.data.args[3]);
+}
+
+void
+trap_recvmsg(struct trap *trap)
+{
+	struct message message;
+	int error = take_msghdr(trap, trap->call.data.args[1], &message);
+
+	if (error)
+		trap_error(trap, error);
+	else if (link_is_stream(trap->link) && !trap->link->linked && trap->link->state != LINK_CLOSED)
+		trap_error(trap, ENOTCONN);
+	else if (link_is_stream(trap->link) && !message.name_at)
+		trap_continue(trap);
+	else
+		receive(trap, try_recvmsg, (int)trap->call.data.args[2]);
+}
+
+void
+trap_recvmmsg(struct trap *trap)
+{
+	if (link_is_stream(trap->link))
+		trap_continue(trap);
+	else
+		receive(trap, try_recvmmsg, (int)trap->call.data.args[3]);
+}

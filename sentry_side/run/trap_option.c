@@ -1,0 +1,242 @@
+/*
+ * Options and ioctls.
+ */
+#include <errno.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <linux/sockios.h>
+
+#include "sentry_side/run/supervisor.h"
+
+static void
+finish_plain(struct pending *pending, const struct link_result *result)
+{
+	trap_answer(&pending->trap, result->error);
+}
+
+void
+trap_setsockopt(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	char value[LINK_VALUE_MAX];
+	int len = (int)args[4], error;
+	struct pending *pending;
+
+	if (len < 0) {
+		trap_error(trap, EINVAL);
+		return;
+	}
+	/* Nothing that we carry is longer; what the kernel would not look at need not be read. */
+	if (len > (int)sizeof value)
+		len = sizeof value;
+	if (!target_read(trap, args[3], value, (size_t)len)) {
+		trap_error(trap, option_by_host((int)args[1], (int)args[2]) ? EFAULT : ENOPROTOOPT);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->finish = finish_plain;
+	error = link_set_option(pending->trap.link, pending->trap.a, (int)args[1], (int)args[2], value, (socklen_t)len,
+	                        pending_done, pending);
+	if (error == 1) {
+		trap_return(&pending->trap, 0);
+		pending_free(pending);
+	} else {
+		pending_started(pending, error);
+	}
+}
+
+/* What getsockopt writes: the value, then its length. */
+static void
+give_value(struct trap *trap, const void *value, socklen_t len)
+{
+	int written = (int)len;
+
+	if (!trap_valid(trap))
+		return;
+	trap_answer(trap, target_write(trap, trap->call.data.args[3], value, len) &&
+	                          target_write(trap, trap->call.data.args[4], &written, sizeof written)
+	                      ? 0 : EFAULT);
+}
+
+static void
+finish_getsockopt(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+	char value[LINK_VALUE_MAX];
+	socklen_t len = pending->room;
+	int error = link_finish_get_option(trap->link, trap->a, (int)trap->call.data.args[1], (int)trap->call.data.args[2],
+	                                   result, value, &len);
+
+	if (error)
+		trap_error(trap, error);
+	else
+		give_value(trap, value, len);
+}
+
+void
+trap_getsockopt(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	char value[LINK_VALUE_MAX];
+	struct pending *pending;
+	socklen_t len;
+	int room, error;
+
+	if (!target_read(trap, args[4], &room, sizeof room)) {
+		trap_error(trap, EFAULT);
+		return;
+	}
+	if (room < 0) {
+		trap_error(trap, EINVAL);
+		return;
+	}
+	len = room > (int)sizeof value ? sizeof value : (socklen_t)room;
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->room = len;
+	pending->finish = finish_getsockopt;
+	error = link_get_option(pending->trap.link, pending->trap.a, (int)args[1], (int)args[2], value, &len, pending_done,
+	                        pending);
+	if (error == 1) {
+		give_value(&pending->trap, value, len);
+		pending_free(pending);
+	} else {
+		pending_started(pending, error);
+	}
+}
+
+/* ---- ioctl -------------------------------------------------------------------------------------- */
+
+static void
+finish_ifreq(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+	uint64_t at = trap->call.data.args[2];
+
+	if (result->error || !trap_valid(trap)) {
+		trap_answer(trap, result->error);
+		return;
+	}
+	trap_answer(trap, target_write(trap, at, result->value, result->value_len) ? 0 : EFAULT);
+}
+
+static void
+finish_ifconf(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+	struct ifconf ifconf;
+	uint64_t at = trap->call.data.args[2];
+
+	if (result->error || !trap_valid(trap)) {
+		trap_answer(trap, result->error);
+		return;
+	}
+	if (!target_read(trap, at, &ifconf, sizeof ifconf)) {
+		trap_error(trap, EFAULT);
+		return;
+	}
+	/* Without a buffer: how much room the list needs. With one: whole entries only. */
+	if (ifconf.ifc_buf) {
+		if ((size_t)ifconf.ifc_len > result->value_len)
+			ifconf.ifc_len = (int)result->value_len;
+		ifconf.ifc_len -= ifconf.ifc_len % (int)sizeof(struct ifreq);
+		if (!target_write(trap, (uint64_t)(uintptr_t)ifconf.ifc_buf, result->value, (size_t)ifconf.ifc_len)) {
+			trap_error(trap, EFAULT);
+			return;
+		}
+	} else {
+		ifconf.ifc_len = (int)result->value_len;
+	}
+	trap_answer(trap, target_write(trap, at, &ifconf, sizeof ifconf) ? 0 : EFAULT);
+}
+
+static void
+interface_ioctl(struct trap *trap, uint32_t request)
+{
+	struct pending *pending;
+	struct ifreq ifreq;
+	size_t len = request == SIOCGIFCONF ? 0 : sizeof ifreq;
+
+	if (!target_read(trap, trap->call.data.args[2], &ifreq, len)) {
+		trap_error(trap, EFAULT);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->finish = request == SIOCGIFCONF ? finish_ifconf : finish_ifreq;
+	pending_started(pending,
+	                link_interface_ioctl(pending->trap.link, request, &ifreq, len, pending_done, pending));
+}
+
+void
+trap_ioctl(struct trap *trap)
+{
+	uint32_t request = (uint32_t)trap->call.data.args[1];
+	int next;
+
+	switch (request) {
+	case FIONREAD:
+		if (link_is_stream(trap->link) && trap->link->state == LINK_LISTENING) {
+			trap_error(trap, EINVAL);
+			return;
+		}
+		if (link_is_stream(trap->link)) {
+			trap_continue(trap); /* the kernel's count for A is the count */
+			return;
+		}
+		/* The next datagram's size, not that of all. */
+		next = (int)recv(trap->a, NULL, 0, MSG_PEEK | MSG_TRUNC | MSG_DONTWAIT);
+		if (next < 0)
+			next = 0;
+		trap_answer(trap, target_write(trap, trap->call.data.args[2], &next, sizeof next) ? 0 : EFAULT);
+		return;
+	case SIOCGIFCONF:
+	case SIOCGIFNAME:
+	case SIOCGIFINDEX:
+	case SIOCGIFFLAGS:
+	case SIOCGIFADDR:
+	case SIOCGIFNETMASK:
+	case SIOCGIFBRDADDR:
+	case SIOCGIFDSTADDR:
+	case SIOCGIFHWADDR:
+	case SIOCGIFMTU:
+	case SIOCGIFMETRIC:
+	case SIOCGIFMAP:
+	case SIOCGIFTXQLEN:
+		interface_ioctl(trap, request);
+		return;
+	case SIOCATMARK:
+		if (link_is_stream(trap->link))
+			trap_continue(trap);
+		else
+			trap_error(trap, ENOTTY);
+		return;
+	case FIOSETOWN:
+	case FIOGETOWN:
+	case SIOCSPGRP:
+	case SIOCGPGRP:
+		trap_continue(trap);
+		return;
+	case SIOCSIFFLAGS:
+	case SIOCSIFADDR:
+	case SIOCSIFNETMASK:
+	case SIOCSIFMTU:
+	case SIOCSIFNAME:
+	case SIOCSIFHWADDR:
+	case SIOCADDRT:
+	case SIOCDELRT:
+	case SIOCGSKNS:
+		trap_error(trap, EPERM);
+		return;
+	default:
+		trap_error(trap, request == SIOCETHTOOL ? EOPNOTSUPP : ENOTTY);
+		return;
+	}
+}

@@ -1,0 +1,107 @@
+#!/usr/bin/env bash
+# Runs the test suites one after another; a line for each, and what failed in full.
+#   SUITES="unit boundary"   only these: unit, library, install, conformance, programs, boundary; each may be narrowed
+#                            to one tree, as unit:plain or unit:asan
+#   BUILD, BUILD_ASAN        the two build trees
+# Exit status 0 if every test of every suite passed. Logs stay in $BUILD/test-logs.
+set -uo pipefail
+cd "$(dirname "$0")/.."
+exec </dev/null
+export LC_ALL=C
+BUILD=$(realpath -m "${BUILD:-build}") BUILD_ASAN=$(realpath -m "${BUILD_ASAN:-build-asan}")
+unset SPLITSOCK_GOFER SPLITSOCK_TEST_GOFER SPLITSOCK_TEST_RUN SPLITSOCK_TEST_FILTER MAKEFLAGS MFLAGS MAKELEVEL
+unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
+
+# suite  trees  seconds that one run may take  binaries
+table='
+unit        plain,asan 120 test-unit test-link-table
+library     plain,asan 180 test-library
+install     plain      120 test-install
+boundary    plain,asan 240 test-boundary
+conformance plain,asan 300 test-conformance
+programs    plain,asan 300 test-programs
+'
+
+known=" $(awk 'NF { printf "%s ", $1 }' <<<"$table")"
+for wanted in ${SUITES-}; do
+    [[ $known == *" ${wanted%%:*} "* ]] || { echo "run.sh: no suite '$wanted'; there are:$known" >&2; exit 2; }
+done
+chosen() { # SUITE TREE
+    [[ -z ${SUITES-} || " $SUITES " == *" $1 "* || " $SUITES " == *" $1:$2 "* ]]
+}
+
+logs=$BUILD/test-logs
+mkdir -p "$logs" || exit 2
+reports=$(mktemp -d "${TMPDIR:-/tmp}/splitsock-reports.XXXXXX") || exit 2
+chmod 1777 "$reports"                # programs under test may be another user
+trap 'rm -rf "$reports"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+# The end of a log: what failed is told there, after what passed.
+show() { echo "----- $1"; tail -n "$2" "$1"; echo "-----"; }
+
+total=0 passed=0 failed_runs=()
+run() { # SUITE TREE SECONDS BINARY
+    local suite=$1 tree=$2 limit=$3 binary=$4 dir=$BUILD/bin log began rc synthesis report status=ok
+    local tested=0 passing=0
+    local -a env=()
+    log=$logs/$binary-$tree.log
+    if [[ $tree == asan ]]; then
+        dir=$BUILD_ASAN/bin
+        # Reports go to files, so that one from a daemon or from a program under test counts, too.
+        env=(ASAN_OPTIONS="detect_leaks=1:abort_on_error=0:log_path=$reports/san"
+             UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:log_path=$reports/san"
+             LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0")
+    fi
+    began=${EPOCHREALTIME/./}
+    if [[ -x $dir/$binary ]]; then
+        env ${env[@]+"${env[@]}"} SPLITSOCK_BIN="$dir" timeout --kill-after=10 "$limit" "$dir/$binary" >"$log" 2>&1
+        rc=$?
+    else
+        echo "$dir/$binary is not built" >"$log"
+        rc=127
+    fi
+    ms=$(((${EPOCHREALTIME/./} - began) / 1000))
+    synthesis=$(grep -a 'Synthesis: Tested:' "$log" | tail -n 1)
+    if [[ $synthesis =~ Tested:\ ([0-9]+)\ .*Passing:\ ([0-9]+)\  ]]; then
+        tested=${BASH_REMATCH[1]} passing=${BASH_REMATCH[2]}
+    fi
+    total=$((total + tested)) passed=$((passed + passing))
+    if ((rc == 124 || rc == 137)); then status="NOT DONE after $limit s"
+    elif ((rc)); then status="FAILED, exit status $rc"
+    elif ((tested == 0)); then status="FAILED, no test ran"
+    elif ((passing < tested)); then status="FAILED"; fi
+    for report in "$reports"/*; do
+        [[ -e $report ]] || continue
+        [[ $status == ok ]] && status="FAILED, sanitizer report"
+        { echo "--- sanitizer report $(basename "$report")"; cat "$report"; } >>"$log"
+        rm -f "$report"
+    done
+    printf '%-12s %-6s %-16s %4d of %4d passed %4d.%01d s  %s\n' "$suite" "$tree" "$binary" "$passing" "$tested" \
+        $((ms / 1000)) $((ms % 1000 / 100)) "$status"
+    [[ -z $synthesis ]] || echo "$synthesis"
+    if [[ $status != ok ]]; then
+        failed_runs+=("$binary ($tree)")
+        show "$log" 400
+    fi
+}
+
+while read -r suite trees limit binaries; do
+    [[ -n $suite ]] || continue
+    for tree in ${trees//,/ }; do
+        chosen "$suite" "$tree" || continue
+        for binary in $binaries; do
+            run "$suite" "$tree" "$limit" "$binary"
+        done
+    done
+done <<<"$table"
+
+echo
+if ((${#failed_runs[@]})); then
+    printf 'FAILED: %d of %d tests passed in %d s; see ' "$passed" "$total" "$SECONDS"
+    (IFS=,; echo "${failed_runs[*]}")
+    exit 1
+fi
+((total)) || { echo "FAILED: nothing was run"; exit 1; }
+echo "PASSED: $total tests in $SECONDS s"
