@@ -241,6 +241,16 @@ on_reset(void *arg, uint64_t handle)
 	link_unref(link);
 }
 
+void
+link_set_closed(struct link *link, int error)
+{
+	link->was_connected = link->state == LINK_CONNECTED;
+	link->error = error;
+	/* Before what follows: who sees it closed finds all of why. */
+	link->state = LINK_CLOSED;
+	link->opened = link->linked = false;
+}
+
 static void
 on_closed(void *arg, uint64_t handle, int error)
 {
@@ -251,11 +261,7 @@ on_closed(void *arg, uint64_t handle, int error)
 	key = table_find(&ss->by_handle, handle);
 	if (key) {
 		/* The program may still have A, after shutdown or an error, and ask about it. If not, the next sweep forgets it. */
-		key->link->was_connected = key->link->state == LINK_CONNECTED;
-		key->link->state = LINK_CLOSED;
-		key->link->error = error;
-		key->link->opened = false;
-		key->link->linked = false;
+		link_set_closed(key->link, error);
 	}
 	pthread_mutex_unlock(&ss->lock);
 }

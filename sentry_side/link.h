@@ -107,6 +107,9 @@ link_is_stream(const struct link *link)
 	return link->type == SOCK_STREAM;
 }
 
+/* With ss->lock held: the gofer has let go of it. */
+void link_set_closed(struct link *link, int error);
+
 /* A referenced link, or NULL. */
 struct link *link_by_inode(struct ss *ss, uint64_t inode);
 struct link *link_ref(struct link *link);

@@ -64,9 +64,7 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 	pthread_mutex_lock(&link->ss->lock);
 	if (last && last->status == SPLITSOCK__STATUS__STATUS_BAD_REQUEST && link->linked && link->opened) {
 		/* The gofer has let go of it since A has hung up, after shutdown of both halves. */
-		link->was_connected = link->state == LINK_CONNECTED;
-		link->state = LINK_CLOSED;
-		link->linked = link->opened = false;
+		link_set_closed(link, 0);
 	} else if (last && !result.denied_open && link->state != LINK_CLOSED) {
 		link->opened = true;
 	}
@@ -474,6 +472,8 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 static bool
 local_option(struct link *link, int fd, int level, int name, int *value)
 {
+	bool closed, opened;
+
 	if (level != SOL_SOCKET)
 		return false;
 	switch (name) {
@@ -492,7 +492,12 @@ local_option(struct link *link, int fd, int level, int name, int *value)
 		*value = link->state == LINK_LISTENING;
 		return true;
 	case SO_ERROR:
-		if (link->state == LINK_CLOSED) {
+		/* Together: a link that is closed between two looks would seem to be one that has no host socket yet. */
+		pthread_mutex_lock(&link->ss->lock);
+		closed = link->state == LINK_CLOSED;
+		opened = link->opened;
+		pthread_mutex_unlock(&link->ss->lock);
+		if (closed) {
 			socklen_t len = sizeof *value;
 
 			/* The kernel's own ECONNRESET says whether the program has met it yet; we know what it stands for. */
@@ -501,7 +506,7 @@ local_option(struct link *link, int fd, int level, int name, int *value)
 			return true;
 		}
 		*value = 0;
-		return !link->opened;
+		return !opened;
 	default:
 		return false;
 	}
