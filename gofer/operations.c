@@ -10,7 +10,9 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "gofer/error_queue.h"
 #include "gofer/listener.h"
+#include "proto/control.h"
 
 /* Room for one getsockopt or ioctl; SIOCGIFCONF of 100 interfaces fits. */
 #define VALUE_MAX 4096
@@ -20,6 +22,7 @@ struct answer {
 	Splitsock__Address local_message, peer_message;
 	struct wire_address local, peer;
 	uint8_t *value; /* malloc()ed, freed once the reply is packed */
+	struct control_list *control; /* likewise */
 };
 
 enum outcome {
@@ -315,6 +318,7 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	struct sockaddr_storage address;
 	struct iovec iov = {op->send->payload.data, op->send->payload.len};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	_Alignas(struct cmsghdr) char control[2 * CONTROL_BYTES_MAX];
 	uint32_t unknown;
 	int flags = host_message_flags(op->send->flags, &unknown);
 	ssize_t n;
@@ -328,6 +332,14 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		if (outcome != OUTCOME_OK)
 			return outcome;
 		message.msg_name = &address;
+	}
+	if (op->send->n_control) {
+		n = op->send->n_control > CONTROL_MESSAGES_MAX
+		            ? -EINVAL : control_to_host(op->send->control, op->send->n_control, control, sizeof control);
+		if (n < 0)
+			return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+		message.msg_control = control;
+		message.msg_controllen = (size_t)n;
 	}
 	if (sock->family == AF_NETLINK && !policy_allows_netlink(iov.iov_base, iov.iov_len))
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
@@ -414,6 +426,50 @@ handle_poke(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	return OUTCOME_OK;
 }
 
+static enum outcome
+handle_receive_error(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	struct queued_error *error;
+	struct wire_address *name = &answer->peer;
+
+	(void)op;
+	error_queue_take(sock);
+	error = error_queue_pop(sock);
+	if (!error)
+		return fail(answer, EAGAIN);
+	/* Who has seen the entry has been told. */
+	if (error->icmp_error)
+		sock->error = sock->errors ? sock->errors->icmp_error : 0;
+	answer->value = malloc(error->len + 1);
+	answer->control = calloc(1, sizeof *answer->control);
+	if (!answer->value || !answer->control) {
+		free(error);
+		return fail(answer, ENOBUFS);
+	}
+	memcpy(answer->value, error->data, error->len);
+	answer->result.value.data = answer->value;
+	answer->result.value.len = error->len;
+	answer->result.count = (uint32_t)error->len;
+	control_list_add_all(answer->control, error->control, error->control_len);
+	answer->result.control = answer->control->list;
+	answer->result.n_control = answer->control->count;
+	if (wire_address_from_host(name, (struct sockaddr *)&error->name, error->name_len) == 0) {
+		address_to_message(&answer->peer_message, name);
+		answer->result.peer = &answer->peer_message;
+	}
+	free(error);
+	return OUTCOME_OK;
+}
+
+static enum outcome
+handle_urgent(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
+{
+	(void)op;
+	(void)answer;
+	relay_stream_expect_urgent(sock);
+	return OUTCOME_OK;
+}
+
 /* ---- the table ---------------------------------------------------------------------------------- */
 
 #define IN(state) (1u << (state))
@@ -438,8 +494,10 @@ static const struct operation operations[] = {
 	[SPLITSOCK__OP__OP_RELEASE] = {"release", IN_HOST | IN(SOCK_NEW) | IN(SOCK_RESET), handle_release},
 	[SPLITSOCK__OP__OP_INTERFACE_IOCTL] = {"interface_ioctl", IN_HOST, handle_interface_ioctl},
 	[SPLITSOCK__OP__OP_POKE] = {"poke", IN(SOCK_LISTENING), handle_poke},
+	[SPLITSOCK__OP__OP_RECEIVE_ERROR] = {"receive_error", IN_HOST, handle_receive_error},
+	[SPLITSOCK__OP__OP_URGENT] = {"urgent", IN(SOCK_CONNECTED), handle_urgent},
 };
-static_assert(sizeof operations / sizeof *operations == SPLITSOCK__OP__OP_POKE + 1, "every operation has a row");
+static_assert(sizeof operations / sizeof *operations == SPLITSOCK__OP__OP_URGENT + 1, "every operation has a row");
 
 /* ---- requests and replies ----------------------------------------------------------------------- */
 
@@ -546,8 +604,10 @@ request_run(const struct call *call, const Splitsock__Request *request)
 		sock_free(sock);
 	else if (sock)
 		sock_update(sock);
-	for (size_t i = 0; i < request->n_ops; i++)
+	for (size_t i = 0; i < request->n_ops; i++) {
 		free(answers[i].value);
+		free(answers[i].control);
+	}
 	free(answers);
 	return outcome != OUTCOME_FATAL;
 }

@@ -1,9 +1,9 @@
 /*
  * Datagrams, one packet of the SOCK_SEQPACKET link each, BATCH of them a system call.
  *
- * A socket with a connected peer needs no more. On any other, a datagram towards the program carries its source: a sealed
- * memfd with a struct link_name, passed by SCM_RIGHTS, which recvfrom() on the sentry side looks at and a plain
- * read() drops. The memfds are cached by source, because making one costs more than sending a datagram.
+ * A socket with a connected peer and no options that ask for control messages needs no more. On any other, a datagram towards the
+ * program carries its source: a sealed memfd with a struct link_source, passed by SCM_RIGHTS, which recvfrom() on the sentry side
+ * looks at and a plain read() drops. The memfds are cached by content, because making one costs more than sending a datagram.
  *
  * Netlink sockets are datagram sockets whose requests are checked one by one (policy_allows_netlink).
  */
@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <linux/netlink.h>
 #include <poll.h>
+#include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,8 +33,9 @@ static_assert(BATCH * DATAGRAM_MAX <= SCRATCH_SIZE, "one batch fits the shared b
 
 struct source {
 	struct source *next; /* sock.sources */
-	struct link_source content;
 	int fd;
+	size_t len;
+	uint8_t content[]; /* of the memfd: the used part of a struct link_source */
 };
 
 static void
@@ -55,13 +57,20 @@ relay_datagram_free(struct sock *sock)
 	sock->source_count = 0;
 }
 
+static size_t
+source_len(const struct link_source *content)
+{
+	return offsetof(struct link_source, control) + content->control_len;
+}
+
 /* A memfd with this content that nobody can change, or -1. */
 static int
 source_memfd(const struct link_source *content)
 {
+	ssize_t len = (ssize_t)source_len(content);
 	int fd = memfd_create("splitsock-source", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd >= 0 && (write(fd, content, sizeof *content) != sizeof *content ||
+	if (fd >= 0 && (write(fd, content, (size_t)len) != len ||
 	                fcntl(fd, F_ADD_SEALS, F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE) < 0)) {
 		close(fd);
 		fd = -1;
@@ -71,16 +80,13 @@ source_memfd(const struct link_source *content)
 
 /* The memfd that names this source, or -1. */
 static int
-source_fd(struct sock *sock, const struct sockaddr *address, socklen_t len)
+source_fd(struct sock *sock, const struct link_source *content)
 {
-	struct link_source content = {.name.len = len};
+	size_t len = source_len(content);
 	struct source *source, **at, **last = NULL;
 
-	if (len > sizeof content.name.address)
-		return -1;
-	memcpy(&content.name.address, address, len);
 	for (at = &sock->sources; (source = *at); at = &source->next) {
-		if (memcmp(&source->content, &content, sizeof content) == 0) {
+		if (source->len == len && memcmp(source->content, content, len) == 0) {
 			*at = source->next;
 			source->next = sock->sources;
 			sock->sources = source;
@@ -93,11 +99,12 @@ source_fd(struct sock *sock, const struct sockaddr *address, socklen_t len)
 		*last = NULL;
 		sock->source_count--;
 	}
-	source = calloc(1, sizeof *source);
+	source = calloc(1, sizeof *source + len);
 	if (!source)
 		return -1;
-	source->content = content;
-	source->fd = source_memfd(&content);
+	source->len = len;
+	memcpy(source->content, content, len);
+	source->fd = source_memfd(content);
 	if (source->fd < 0) {
 		free(source);
 		return -1;
@@ -127,8 +134,8 @@ pass_fd(union passed_fd *control, struct msghdr *message, int fd)
  * The host's socket has an error. One that a datagram of earlier brought back (ICMP) the program is to notice, and one notice is
  * enough. One of the datagram at hand is lost with it: a plain send has no way to hear of it.
  */
-static void
-note_error(struct sock *sock, int error)
+void
+relay_datagram_note_error(struct sock *sock, int error)
 {
 	struct link_source content = {.error = error};
 	union passed_fd control;
@@ -157,20 +164,31 @@ struct batch {
 	union {
 		union passed_fd fd;
 		char credentials[CMSG_SPACE(sizeof(struct ucred))];
+		char received[LINK_CONTROL_MAX];
 	} controls[BATCH];
 };
 
 static void
-batch_prepare(struct batch *batch, uint8_t *scratch, bool named)
+batch_prepare(struct batch *batch, uint8_t *scratch, size_t control_room)
 {
 	memset(batch->messages, 0, sizeof batch->messages);
 	for (int i = 0; i < BATCH; i++) {
 		batch->iovs[i] = (struct iovec){scratch + (size_t)i * DATAGRAM_MAX, DATAGRAM_MAX};
-		batch->messages[i].msg_hdr = (struct msghdr){.msg_iov = &batch->iovs[i], .msg_iovlen = 1};
-		if (named) {
-			batch->messages[i].msg_hdr.msg_name = &batch->names[i];
-			batch->messages[i].msg_hdr.msg_namelen = sizeof batch->names[i];
-		}
+		batch->messages[i].msg_hdr = (struct msghdr){
+			.msg_iov = &batch->iovs[i],
+			.msg_iovlen = 1,
+			.msg_control = &batch->controls[i],
+			.msg_controllen = control_room,
+		};
+	}
+}
+
+static void
+batch_ask_names(struct batch *batch)
+{
+	for (int i = 0; i < BATCH; i++) {
+		batch->messages[i].msg_hdr.msg_name = &batch->names[i];
+		batch->messages[i].msg_hdr.msg_namelen = sizeof batch->names[i];
 	}
 }
 
@@ -212,11 +230,7 @@ relay_datagram_up(struct sock *sock)
 	if (sock->state != SOCK_OPEN || sock->host_full)
 		return true;
 	for (int round = 0; round < ROUNDS_MAX; round++) {
-		batch_prepare(&batch, sock->session->gofer->scratch, false);
-		for (int i = 0; i < BATCH; i++) {
-			batch.messages[i].msg_hdr.msg_control = &batch.controls[i];
-			batch.messages[i].msg_hdr.msg_controllen = sizeof batch.controls[i];
-		}
+		batch_prepare(&batch, sock->session->gofer->scratch, sizeof batch.controls->credentials);
 		received = recvmmsg(sock->link.fd, batch.messages, BATCH, MSG_DONTWAIT, NULL);
 		/* A datagram of no bytes and the end of the link both read as 0; only a datagram has a sender's credentials. */
 		for (count = 0; count < received && batch.messages[count].msg_hdr.msg_controllen; count++) {
@@ -244,7 +258,7 @@ relay_datagram_up(struct sock *sock)
 				/* An asynchronous error of an earlier datagram comes back here, and this one was not sent. */
 				bool again = errno == ECONNREFUSED && !sock->error;
 
-				note_error(sock, errno);
+				relay_datagram_note_error(sock, errno);
 				if (!again)
 					sent++;
 				continue;
@@ -281,17 +295,24 @@ netlink_down(struct sock *sock)
 	return true;
 }
 
+/* Replaces what the host's socket tells of a datagram by the memfd that says so to the sentry side. */
 static void
 attach_source(struct sock *sock, struct batch *batch, int i)
 {
 	struct msghdr *message = &batch->messages[i].msg_hdr;
-	int fd = source_fd(sock, message->msg_name, message->msg_namelen);
+	struct link_source content = {.name.len = message->msg_namelen, .control_len = (uint32_t)message->msg_controllen};
+	bool needed = message->msg_namelen || message->msg_controllen;
+	int fd;
 
-	message->msg_name = NULL;
-	message->msg_namelen = 0;
-	if (fd < 0)
-		return;
-	pass_fd(&batch->controls[i].fd, message, fd);
+	if (message->msg_namelen <= sizeof content.name.address)
+		memcpy(&content.name.address, &batch->names[i], message->msg_namelen);
+	else
+		content.name.len = 0;
+	memcpy(content.control, batch->controls[i].received, message->msg_controllen);
+	*message = (struct msghdr){.msg_iov = message->msg_iov, .msg_iovlen = 1};
+	fd = needed ? source_fd(sock, &content) : -1;
+	if (fd >= 0)
+		pass_fd(&batch->controls[i].fd, message, fd);
 }
 
 bool
@@ -312,23 +333,19 @@ relay_datagram_down(struct sock *sock)
 			sock->link_full = true;
 			return true;
 		}
-		batch_prepare(&batch, sock->session->gofer->scratch, !sock->has_peer);
+		batch_prepare(&batch, sock->session->gofer->scratch, sizeof batch.controls->received);
+		if (!sock->has_peer)
+			batch_ask_names(&batch);
 		count = recvmmsg(sock->host.fd, batch.messages, BATCH, MSG_DONTWAIT, NULL);
 		if (count < 0 && errno != EAGAIN && errno != EINTR) {
-			note_error(sock, errno);
+			relay_datagram_note_error(sock, errno);
 			continue;
 		}
-		/* With IP_RECVERR an error stays queued, and epoll keeps saying so until somebody has read it. */
-		if (count < 0)
-			while (recv(sock->host.fd, NULL, 0, MSG_ERRQUEUE | MSG_DONTWAIT) >= 0)
-				;
 		if (count <= 0)
 			return true;
 		for (int i = 0; i < count; i++) {
 			batch.iovs[i].iov_len = batch.messages[i].msg_len;
-			batch.messages[i].msg_hdr.msg_flags = 0;
-			if (!sock->has_peer)
-				attach_source(sock, &batch, i);
+			attach_source(sock, &batch, i);
 		}
 		for (sent = 0; sent < count;) {
 			int n = sendmmsg(sock->link.fd, batch.messages + sent, (unsigned)(count - sent),

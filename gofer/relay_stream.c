@@ -5,7 +5,8 @@
  * side took everything before, so that only a blocked side holds memory of its own (struct held). Towards the program, once
  * a read came back full, the bulk goes by splice through a pipe instead, which saves both copies. A socket is spliced only
  * right after epoll has reported it readable: without that, splice was seen to hang. FIN is passed on as FIN. A reset by the
- * peer becomes one for the program (sock_host_gone); a program that closes with bytes unread resets its peer, as the kernel does.
+ * peer becomes one for the program (sock_host_gone); a program that closes with bytes unread resets its peer, as the kernel does. Urgent
+ * data (MSG_OOB), which AF_UNIX streams have had since Linux 5.15, stays urgent, at its place in the stream.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -39,12 +40,13 @@ struct splice_pipe {
 enum moved { MOVED_ALL, MOVED_BLOCKED, MOVED_FAILED };
 
 static enum moved
-send_all(int fd, struct held *held, const uint8_t *data, size_t len)
+send_all(int fd, struct held *held, const uint8_t *data, size_t len, bool urgent)
 {
+	int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (urgent ? MSG_OOB : 0);
 	size_t off = 0;
 
 	while (off < len) {
-		ssize_t n = send(fd, data + off, len - off, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send(fd, data + off, len - off, flags);
 
 		if (n < 0 && errno == EAGAIN)
 			break;
@@ -62,14 +64,17 @@ send_all(int fd, struct held *held, const uint8_t *data, size_t len)
 	memcpy(held->data, data + off, len - off);
 	held->off = 0;
 	held->len = len - off;
+	held->urgent = urgent;
 	return MOVED_BLOCKED;
 }
 
 static enum moved
 send_held(int fd, struct held *held)
 {
+	int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (held->urgent ? MSG_OOB : 0);
+
 	while (held->len) {
-		ssize_t n = send(fd, held->data + held->off, held->len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send(fd, held->data + held->off, held->len, flags);
 
 		if (n < 0 && errno == EAGAIN)
 			return MOVED_BLOCKED;
@@ -84,6 +89,34 @@ send_held(int fd, struct held *held)
 	free(held->data);
 	*held = (struct held){0};
 	return MOVED_ALL;
+}
+
+/*
+ * recv, but where urgent data may come (`careful`), so that none is passed over: without SO_OOBINLINE, a read that starts at the mark
+ * drops the urgent byte, and one that starts before stops there. *urgent: what was read is that byte.
+ */
+static ssize_t
+receive(int fd, uint8_t *data, size_t size, bool careful, bool *urgent)
+{
+	ssize_t n = 1;
+	int at_mark = 0, error = 0;
+
+	*urgent = false;
+	if (careful) {
+		/* In this order: if there is something to read and the mark is not here, then ordinary data comes first. */
+		n = recv(fd, data, 1, MSG_PEEK | MSG_DONTWAIT);
+		error = errno;
+		if (ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark) {
+			*urgent = recv(fd, data, 1, MSG_OOB | MSG_DONTWAIT) == 1;
+			if (*urgent)
+				return 1;
+		}
+	}
+	if (n <= 0 && !at_mark) {
+		errno = error;
+		return n;
+	}
+	return recv(fd, data, size, MSG_DONTWAIT);
 }
 
 static void
@@ -194,7 +227,8 @@ pump_up(struct sock *sock)
 	moved = send_held(sock->host.fd, &sock->up);
 	for (int round = 0; moved == MOVED_ALL && !sock->up_ended && round < ROUNDS_MAX; round++) {
 		uint32_t skip = 0;
-		ssize_t n = recv(sock->link.fd, scratch, SCRATCH_SIZE, MSG_DONTWAIT);
+		bool urgent;
+		ssize_t n = receive(sock->link.fd, scratch, SCRATCH_SIZE, sock->up_urgent, &urgent);
 
 		if (n < 0 && errno == EAGAIN)
 			return true;
@@ -216,8 +250,8 @@ pump_up(struct sock *sock)
 			skip = (size_t)n < sock->plug ? (uint32_t)n : sock->plug;
 			sock->plug -= skip;
 		}
-		moved = send_all(sock->host.fd, &sock->up, scratch + skip, (size_t)n - skip);
-		if (moved == MOVED_ALL && (size_t)n < SCRATCH_SIZE && !sock->link_hung_up)
+		moved = send_all(sock->host.fd, &sock->up, scratch + skip, (size_t)n - skip, urgent);
+		if (moved == MOVED_ALL && (size_t)n < SCRATCH_SIZE && !sock->link_hung_up && !sock->up_urgent)
 			return true;
 		if (sock->link_hung_up)
 			round = 0; /* drain it: its end comes */
@@ -251,14 +285,19 @@ pipe_drain(struct sock *sock)
 
 /* Towards the program. False: sock was freed. */
 static bool
-pump_down(struct sock *sock)
+pump_down(struct sock *sock, bool host_readable)
 {
 	uint8_t *scratch = sock->session->gofer->scratch;
 	enum moved moved = send_held(sock->link.fd, &sock->down);
 
 	if (moved == MOVED_ALL && sock->pipe)
 		moved = pipe_drain(sock);
-	for (int round = 0; moved == MOVED_ALL && !sock->down_ended && round < ROUNDS_MAX; round++) {
+	/*
+	 * Otherwise epoll will say when there is something, and at that moment it tells whether urgent data is next. In later rounds
+	 * that is old news.
+	 */
+	for (int round = 0; moved == MOVED_ALL && host_readable && !sock->down_ended && round < ROUNDS_MAX; round++) {
+		bool urgent;
 		ssize_t n;
 
 		if (sock->pipe) {
@@ -276,7 +315,7 @@ pump_down(struct sock *sock)
 			}
 			pipe_release(sock);
 		}
-		n = recv(sock->host.fd, scratch, SPLICE_FROM, MSG_DONTWAIT);
+		n = receive(sock->host.fd, scratch, SPLICE_FROM, sock->down_urgent || round, &urgent);
 		if (n < 0 && errno == EAGAIN)
 			return true;
 		if (n < 0)
@@ -288,8 +327,8 @@ pump_down(struct sock *sock)
 			shutdown(sock->link.fd, SHUT_WR);
 			return true;
 		}
-		moved = send_all(sock->link.fd, &sock->down, scratch, (size_t)n);
-		if (moved == MOVED_ALL && (size_t)n < SPLICE_FROM)
+		moved = send_all(sock->link.fd, &sock->down, scratch, (size_t)n, urgent);
+		if (moved == MOVED_ALL && (size_t)n < SPLICE_FROM && !sock->down_urgent)
 			return true;
 		if ((size_t)n == SPLICE_FROM && !sock->pipe && moved == MOVED_ALL)
 			pipe_take(sock);
@@ -304,8 +343,14 @@ pump_down(struct sock *sock)
 	return true;
 }
 
+void
+relay_stream_expect_urgent(struct sock *sock)
+{
+	sock->up_urgent = true;
+}
+
 bool
-relay_stream(struct sock *sock)
+relay_stream(struct sock *sock, bool host_readable)
 {
 	if (sock->link.fd < 0)
 		return true;
@@ -317,7 +362,7 @@ relay_stream(struct sock *sock)
 	if (sock->link_hung_up)
 		return true;
 	if (!sock->down_ended)
-		return pump_down(sock);
+		return pump_down(sock, host_readable);
 	if (sock->up_ended && sock->error)
 		return sock_host_gone(sock, sock->error);
 	if (!sock->up_ended) {

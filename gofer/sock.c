@@ -1,4 +1,4 @@
-#include "gofer/sock.h"
+#include "gofer/error_queue.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -24,14 +24,19 @@ static void
 host_ready(struct watch *watch, uint32_t events)
 {
 	struct sock *sock = sock_of_host(watch);
+	int error = events & EPOLLERR ? error_queue_take(sock) : 0;
 	bool alive;
 
+	if (error && !sock_is_stream(sock))
+		relay_datagram_note_error(sock, error);
+	if (events & EPOLLPRI)
+		sock->down_urgent = true;
 	switch (sock->state) {
 	case SOCK_CONNECTING:
 		alive = sock_finish_connect(sock, NULL, 0);
 		break;
 	case SOCK_CONNECTED:
-		alive = relay_stream(sock);
+		alive = relay_stream(sock, events & ~(uint32_t)EPOLLOUT);
 		break;
 	case SOCK_LISTENING:
 		alive = relay_listener(sock);
@@ -64,7 +69,7 @@ link_ready(struct watch *watch, uint32_t events)
 	if ((events & EPOLLOUT) && sock->state != SOCK_LISTENING)
 		sock->link_full = false;
 	if (sock->state == SOCK_CONNECTED)
-		alive = relay_stream(sock);
+		alive = relay_stream(sock, false);
 	else if (sock->state == SOCK_LISTENING && (events & EPOLLOUT))
 		alive = relay_listener(sock);
 	else if (!sock_is_stream(sock))
@@ -128,6 +133,7 @@ sock_free(struct sock *sock)
 		relay_listener_free(sock);
 	relay_stream_free(sock);
 	relay_datagram_free(sock);
+	error_queue_free(sock);
 	loop_close(loop, &sock->link);
 	loop_close(loop, &sock->host);
 	table_remove(&session->socks, sock);
@@ -147,7 +153,7 @@ sock_attach_link(struct sock *sock, int fd, uint32_t plug)
 	sock->plug = plug;
 	if (!sock_is_stream(sock))
 		setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)); /* see relay_datagram_up() */
-	if (sock->state == SOCK_CONNECTED ? !relay_stream(sock) : sock->state == SOCK_RESET && !sock_host_gone(sock, sock->error))
+	if (sock->state == SOCK_CONNECTED ? !relay_stream(sock, false) : sock->state == SOCK_RESET && !sock_host_gone(sock, sock->error))
 		return false;
 	sock_update(sock);
 	return true;
@@ -159,7 +165,7 @@ sock_drain(struct sock *sock)
 	if (sock->link.fd < 0 || sock->host.fd < 0)
 		return true;
 	if (sock->state == SOCK_CONNECTED)
-		return relay_stream(sock);
+		return relay_stream(sock, false);
 	if (!sock_is_stream(sock) && sock->state == SOCK_OPEN)
 		return relay_datagram_up(sock);
 	return true;
@@ -179,7 +185,7 @@ host_events(const struct sock *sock)
 		/* While the program does not read, the host's hang-up is no news: it would only spin. */
 		if (sock->down.len || relay_stream_piped(sock))
 			return sock->up.len ? EPOLLOUT : 0;
-		return EPOLLHUP | (sock->down_ended ? 0 : EPOLLIN) | (sock->up.len ? EPOLLOUT : 0);
+		return EPOLLHUP | (sock->down_ended ? 0 : EPOLLIN | EPOLLPRI) | (sock->up.len ? EPOLLOUT : 0);
 	case SOCK_LISTENING:
 		return sock->link.fd < 0 || sock->link_full || sock->starved ? 0 : EPOLLIN;
 	case SOCK_OPEN:
@@ -302,7 +308,7 @@ sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t
 		return sock_connect_failed(sock, error);
 	sock->state = SOCK_CONNECTED;
 	wake_waiters(sock, 0);
-	return relay_stream(sock);
+	return relay_stream(sock, false);
 }
 
 bool

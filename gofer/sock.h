@@ -20,6 +20,7 @@ enum sock_state {
 struct held {
 	uint8_t *data;
 	size_t off, len;
+	bool urgent; /* it is one byte of urgent data */
 };
 
 /* A call that waits for a connect to end. */
@@ -38,8 +39,11 @@ struct sock {
 	struct watch host, link; /* fd -1 where there is none */
 	int error;               /* a failure the host told us and the program has not asked for yet */
 	struct waiter *waiters;
+	struct queued_error *errors; /* see error_queue.h; oldest first */
+	unsigned error_count;
 
 	/* stream */
+	bool up_urgent, down_urgent; /* urgent data may come that way: look where in the stream it is */
 	uint32_t plug;           /* filler still to be read from the link before the program's own bytes */
 	uint64_t listener;       /* of a connection: the handle of who announced it */
 	int ahead;               /* listener: records that may wait in the link; the rest of the backlog waits in the host */
@@ -96,8 +100,11 @@ bool sock_connect_failed(struct sock *sock, int error);
 /* The host's side has failed: lets the program see a reset. False: freed. */
 bool sock_host_gone(struct sock *sock, int error);
 
+/* The program is about to send urgent data. */
+void relay_stream_expect_urgent(struct sock *sock);
+
 /* The relays move what can be moved now. Each returns false when it has freed the sock. */
-bool relay_stream(struct sock *sock);
+bool relay_stream(struct sock *sock, bool host_readable); /* host_readable: epoll has just said so */
 void relay_stream_free(struct sock *sock);
 bool relay_stream_piped(const struct sock *sock); /* the pipe holds bytes for the program */
 bool relay_listener(struct sock *sock);
@@ -108,6 +115,8 @@ void relay_listener_free(struct sock *listener);
 int sock_split_backlog(struct sock *sock, int backlog);
 bool relay_datagram_up(struct sock *sock);
 bool relay_datagram_down(struct sock *sock);
+/* The host's socket has an error that a datagram of earlier brought back (ICMP): the program is to notice. */
+void relay_datagram_note_error(struct sock *sock, int error);
 void relay_datagram_free(struct sock *sock);
 
 /* From operations.c: answers the waiter's call with the outcome of its connect. */

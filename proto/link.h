@@ -16,8 +16,8 @@
  *                       The gofer reads them when the connect ends well and leaves them unread when it fails.
  *   stream, listening:  towards A, one struct link_accepted for each connection. Who takes it links a new A to its handle. Until then
  *                       the host's socket holds what the peer sends, and a listener that closes resets what was not taken.
- *   datagram:           the payloads. One that comes from a socket without a connected peer carries by SCM_RIGHTS a sealed
- *                       memfd that holds a struct link_source. An empty one whose source has an error is no datagram: the host's socket
+ *   datagram:           the payloads. One that comes from a socket without a connected peer, or with control messages, carries by
+ *                       SCM_RIGHTS a sealed memfd that holds a struct link_source. An empty one whose source has an error is no datagram: the host's socket
  *                       has met that error (ICMP), and the link polls readable for it.
  *   side channel:       frames (proto/frame.h), one a packet.
  *
@@ -65,9 +65,14 @@ struct link_name {
 	} address;
 };
 
+/* More than the control messages of all options of one socket take, but for IPv6 extension headers of unusual length. */
+#define LINK_CONTROL_MAX 1024u
+
 struct link_source {
 	struct link_name name;
 	int32_t error; /* an errno of this host, or 0 */
+	uint32_t control_len;
+	_Alignas(struct cmsghdr) uint8_t control[LINK_CONTROL_MAX]; /* struct cmsghdr and data, as recvmsg(2) gives them; the file ends behind them */
 };
 
 struct link_accepted {

@@ -107,6 +107,23 @@ ssize_t option_decode(const struct socket_option *option, const uint8_t *wire, s
 size_t option_room(const struct socket_option *option, size_t room);
 size_t option_cut(const struct socket_option *option, void *host, size_t host_len, size_t room);
 
+/* ---- control messages ------------------------------------------------------------------------------- */
+
+/* Room for the data of any one control message, in either form. */
+#define CONTROL_DATA_MAX 512u
+
+/*
+ * The data of a control message (the host's level, type, bytes), to the wire's values. Integers are little-endian and as wide as on a
+ * 64-bit host, an errno is a values.proto Errno, and a socket address takes 32 bytes: family, port, flow info and scope id, 4 bytes
+ * each, then 16 of the address.
+ *
+ * Returns the length of `out`, which has CONTROL_DATA_MAX bytes; -ENOENT for a type that does not travel; -EINVAL for a length that
+ * the type cannot have.
+ */
+ssize_t control_encode(int level, int type, const void *data, size_t len, uint32_t *wire_type, uint8_t *out);
+/* The other way. -ENOENT and -EINVAL as above. */
+ssize_t control_decode(uint32_t wire_type, const uint8_t *data, size_t len, int *level, int *type, void *out);
+
 /* ---- addresses ------------------------------------------------------------------------------------- */
 
 /* A socket address in the wire's values. What a family does not use is 0. */

@@ -377,12 +377,44 @@ ss_shutdown(struct ss *ss, int fd, int how)
 	return shutdown(fd, how);
 }
 
+static ssize_t
+send_stream(struct link *link, int fd, const struct msghdr *message, int flags)
+{
+	struct msghdr plain = {.msg_iov = message->msg_iov, .msg_iovlen = message->msg_iovlen};
+	int error = link_check_control(message->msg_control, message->msg_controllen);
+	struct wait *wait;
+	ssize_t sent;
+
+	if (error)
+		return fail(-error);
+	if (flags & MSG_FASTOPEN && ss_connect(link->ss, fd, message->msg_name, message->msg_namelen) < 0)
+		return -1;
+	if (flags & MSG_OOB && !link->urgent && link->state == LINK_CONNECTED) {
+		if (!(wait = wait_new()))
+			return -1;
+		error = wait_for(wait, link_urgent(link, wait_done, wait));
+		if (error)
+			return fail(-error);
+		link->urgent = !wait->result.error;
+		wait_unref(wait);
+	}
+	sent = sendmsg(fd, &plain, flags & ~(MSG_FASTOPEN | MSG_MORE | MSG_ZEROCOPY));
+	if (sent > 0 && flags & MSG_ZEROCOPY && link->zerocopy)
+		link_count_zerocopy(link);
+	return sent;
+}
+
 ssize_t
 ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags)
 {
 	_cleanup_link_ struct link *link = link_of(ss, fd);
 	struct msghdr plain = {.msg_iov = message->msg_iov, .msg_iovlen = message->msg_iovlen};
-	struct link_datagram datagram = {.address = message->msg_name, .address_len = message->msg_namelen};
+	struct link_datagram datagram = {
+		.address = message->msg_name,
+		.address_len = message->msg_namelen,
+		.control = message->msg_control,
+		.control_len = message->msg_controllen,
+	};
 	_cleanup_free_ char *data = NULL;
 	struct wait *wait;
 	ssize_t sent;
@@ -391,15 +423,18 @@ ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags)
 
 	if (!link)
 		return -1;
-	if (link_is_stream(link) || !message->msg_name) {
-		if (!link_is_stream(link) && link->state != LINK_CONNECTED && link->family != AF_NETLINK)
-			return fail(EDESTADDRREQ);
+	if (!link_is_stream(link) && !message->msg_name && link->state != LINK_CONNECTED && link->family != AF_NETLINK)
+		return fail(EDESTADDRREQ);
+	if (link_is_stream(link))
+		return send_stream(link, fd, message, flags);
+	if (!message->msg_name && !message->msg_controllen && !(flags & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB)))
 		return sendmsg(fd, &plain, flags);
-	}
 	for (size_t i = 0; i < message->msg_iovlen; i++)
 		datagram.size += message->msg_iov[i].iov_len;
 	if (datagram.size > 65535)
 		return fail(EMSGSIZE);
+	if (datagram.control_len > LINK_CONTROL_SENT_MAX)
+		return fail(ENOBUFS);
 	data = at = malloc(datagram.size + 1);
 	if (!data || !(wait = wait_new()))
 		return -1;
@@ -412,6 +447,8 @@ ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags)
 	error = wait->result.error;
 	sent = wait->result.count;
 	wait_unref(wait);
+	if (!error && flags & MSG_ZEROCOPY && link->zerocopy)
+		link_count_zerocopy(link);
 	return error ? fail(error) : sent;
 }
 
@@ -425,22 +462,64 @@ ss_sendto(struct ss *ss, int fd, const void *data, size_t size, int flags, const
 	return ss_sendmsg(ss, fd, &message, flags);
 }
 
+/* An entry of the error queue. Returns its length or a negative errno. */
+static ssize_t
+receive_error(struct link *link, int fd, struct msghdr *message, struct link_source *source)
+{
+	struct wait *wait;
+	size_t copied = 0;
+	int error;
+
+	if (link_zerocopy_completion(link, source))
+		return 0;
+	*source = (struct link_source){0};
+	if (!(wait = wait_new()))
+		return -errno;
+	error = wait_for(wait, link_receive_error(link, wait_done, wait));
+	if (error)
+		return error;
+	error = wait->result.error;
+	if (!error) {
+		link_drop_error_notice(link, fd);
+		source->name = wait->result.peer;
+		source->control_len = (uint32_t)wait->result.control_len;
+		memcpy(source->control, wait->result.control, wait->result.control_len);
+		for (size_t i = 0; i < message->msg_iovlen && copied < wait->result.value_len; i++) {
+			const struct iovec *iov = &message->msg_iov[i];
+			size_t part = wait->result.value_len - copied < iov->iov_len ? wait->result.value_len - copied : iov->iov_len;
+
+			memcpy(iov->iov_base, wait->result.value + copied, part);
+			copied += part;
+		}
+		if (copied < wait->result.value_len)
+			message->msg_flags |= MSG_TRUNC;
+	}
+	wait_unref(wait);
+	return error ? -error : (ssize_t)copied;
+}
+
 ssize_t
 ss_recvmsg(struct ss *ss, int fd, struct msghdr *message, int flags)
 {
 	_cleanup_link_ struct link *link = link_of(ss, fd);
-	struct link_name source;
+	struct link_source source;
 	ssize_t len;
 
 	if (!link)
 		return -1;
-	len = link_receive(link, fd, message, flags, &source);
+	if (flags & MSG_ERRQUEUE) {
+		message->msg_flags = MSG_ERRQUEUE;
+		len = receive_error(link, fd, message, &source);
+	} else {
+		len = link_receive(link, fd, message, flags, &source);
+	}
 	if (len < 0)
 		return fail((int)-len);
-	message->msg_controllen = 0;
+	message->msg_controllen = link_give_control(&source, message->msg_control, message->msg_controllen, &message->msg_flags);
 	if (message->msg_name) {
-		memcpy(message->msg_name, &source.address, source.len < message->msg_namelen ? source.len : message->msg_namelen);
-		message->msg_namelen = source.len;
+		memcpy(message->msg_name, &source.name.address,
+		       source.name.len < message->msg_namelen ? source.name.len : message->msg_namelen);
+		message->msg_namelen = source.name.len;
 	}
 	return len;
 }

@@ -277,6 +277,23 @@ on_ended(void *arg)
 
 /* ---- accept ------------------------------------------------------------------------------------- */
 
+/* What the kernel's connections inherit from their listener, and ours keep in their own descriptor. */
+static void
+inherit(const struct link *listener, int listener_fd, struct link *accepted, int fd)
+{
+	static const int names[] = {SO_OOBINLINE, SO_RCVLOWAT, SO_RCVTIMEO, SO_SNDTIMEO};
+
+	accepted->stamp = listener->stamp;
+	accepted->zerocopy = listener->zerocopy;
+	for (size_t i = 0; listener->link_options && i < sizeof names / sizeof *names; i++) {
+		char value[sizeof(struct timeval)];
+		socklen_t len = sizeof value;
+
+		if (getsockopt(listener_fd, SOL_SOCKET, names[i], value, &len) == 0)
+			setsockopt(fd, SOL_SOCKET, names[i], value, len);
+	}
+}
+
 int
 link_accept(struct link *link, int fd, bool peek, int *accepted_fd, struct link **accepted)
 {
@@ -323,6 +340,7 @@ link_accept(struct link *link, int fd, bool peek, int *accepted_fd, struct link 
 	(*accepted)->local = record.local;
 	(*accepted)->peer = record.peer;
 	(*accepted)->queued = peek;
+	inherit(link, fd, *accepted, a);
 	*accepted_fd = take_fd(&a);
 	return 0;
 }

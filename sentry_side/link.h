@@ -52,6 +52,11 @@ struct link {
 	atomic_bool was_connected; /* LINK_CLOSED: it had been LINK_CONNECTED */
 	atomic_bool connected_untold; /* connected, but a signal ended the call that waited for it */
 	atomic_bool shut_down; /* datagram: by the program */
+	atomic_bool link_options; /* some whose place is OPTION_LINK were set */
+	atomic_bool urgent;  /* the gofer looks out for urgent data */
+	atomic_int stamp;    /* stream: the SO_TIMESTAMP* option that is on, or 0 */
+	atomic_bool zerocopy; /* SO_ZEROCOPY is on */
+	atomic_uint zerocopy_sent, zerocopy_told; /* sends with MSG_ZEROCOPY, and those whose completion was read */
 	atomic_bool told;    /* LINK_CLOSED: a connect has told that the one before failed */
 	struct link_name local, peer;
 	struct link_option deferred[LINK_DEFERRED_MAX]; /* set before there was a host socket */
@@ -81,7 +86,7 @@ struct ss {
 
 struct stash {
 	struct stash *next; /* link.stash */
-	struct link_name source;
+	struct link_source source;
 	size_t len;
 	char data[];
 };
@@ -94,6 +99,8 @@ struct link_result {
 	uint32_t count;
 	size_t value_len;
 	uint8_t value[LINK_VALUE_MAX]; /* wire form */
+	size_t control_len;
+	_Alignas(struct cmsghdr) uint8_t control[LINK_CONTROL_MAX]; /* host form */
 };
 
 typedef void (*link_done)(void *arg, const struct link_result *result);
@@ -145,20 +152,50 @@ int link_get_option(struct link *link, int fd, int level, int name, void *value,
 int link_finish_get_option(struct link *link, int fd, int level, int name, const struct link_result *result, void *value,
                            socklen_t *len);
 
+/* Room for the control messages of one datagram that the program sends. The kernel's limit, net.core.optmem_max, is higher. */
+#define LINK_CONTROL_SENT_MAX 4096u
+
+/* Checks the control messages of a stream, which carries none, as tcp_sendmsg() does. Returns 0 or a negative errno. */
+int link_check_control(const void *control, size_t len);
+
 /* One datagram, or several to be sent in order; result.completed says how many went out. */
 struct link_datagram {
 	const void *data;
 	size_t size;
 	const struct sockaddr *address; /* NULL: to the peer */
 	socklen_t address_len;
+	const void *control; /* struct cmsghdr and data, as for sendmsg(2) */
+	size_t control_len;
 };
 int link_send(struct link *link, const struct link_datagram *datagrams, size_t count, int flags, link_done done, void *arg);
 
 /*
  * Takes the next datagram from A into the message's iov, without blocking. Returns its length (the whole length with MSG_TRUNC) or a
- * negative errno. *source is where it came from, len 0 for nobody. msg_flags is set; name and control are left alone.
+ * negative errno. *source is where it came from (name.len 0: nobody), and its control messages. msg_flags is set; name and control
+ * are left alone.
  */
-ssize_t link_receive(struct link *link, int fd, struct msghdr *message, int flags, struct link_name *source);
+ssize_t link_receive(struct link *link, int fd, struct msghdr *message, int flags, struct link_source *source);
+/* The host socket's error was asked for: the notice of it, if it is next in A's queue, is not to be met again. */
+void link_drop_error_notice(struct link *link, int fd);
+
+/*
+ * Writes control messages to a buffer as the kernel does: cut where the room ends, and MSG_CTRUNC set in *flags. Returns how much was
+ * written.
+ */
+size_t link_give_control(const struct link_source *source, void *room, size_t room_len, int *flags);
+
+/* recvmsg(2) with MSG_ERRQUEUE. The result's value, count, peer and control are what it returns. */
+int link_receive_error(struct link *link, link_done done, void *arg);
+/*
+ * The same for completions of MSG_ZEROCOPY, which need no call: sends are copied, as the kernel does on loopback, and are therefore
+ * complete at once. False: there is none.
+ */
+bool link_zerocopy_completion(struct link *link, struct link_source *completion);
+/* A send with MSG_ZEROCOPY has gone out. */
+void link_count_zerocopy(struct link *link);
+
+/* To be called, and waited for, before a stream's first send with MSG_OOB; link->urgent then says that it was. */
+int link_urgent(struct link *link, link_done done, void *arg);
 
 /*
  * Takes the next connection from a listening A. Returns 0 and the new A with its link, or a negative errno (-EAGAIN: none yet).
@@ -172,6 +209,23 @@ void link_accept_stash(struct link *link, int accepted_fd, struct link *accepted
 /* What getsockname and getpeername tell without a call; false: unknown (ask with link_query), or there is none. */
 bool link_local_name(struct link *link, struct link_name *name);
 bool link_peer_name(struct link *link, struct link_name *name);
+
+/* ---- for link_call.c and link_message.c ---- */
+
+/* An operation's results may not be more than fit one batch, beside what goes in front. */
+#define LINK_OPS_MAX (CODEC_OPS_MAX - LINK_DEFERRED_MAX - 1)
+
+enum link_call_flags {
+	LINK_CALL_PAYLOAD = 1,  /* on the side channel */
+	LINK_CALL_NO_REPLY = 2, /* done, arg and id are not used */
+};
+/* Sends the operations on this link, at most LINK_OPS_MAX. */
+int link_call(struct link *link, Splitsock__Op *ops, size_t count, enum link_call_flags flags, link_done done, void *arg, uint32_t *id);
+
+enum link_purpose { LINK_FOR_BIND, LINK_FOR_CONNECT, LINK_FOR_SEND };
+/* The address as the wire has it. What Linux checks by the socket's family is checked here, since lengths do not travel. */
+int link_address(struct link *link, enum link_purpose purpose, const struct sockaddr *address, socklen_t len,
+                 struct wire_address *wire, Splitsock__Address *message);
 
 /* Drops links whose A no longer exists anywhere. Returns whether any held a host socket. */
 bool link_sweep(struct ss *ss);

@@ -11,13 +11,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "proto/control.h"
 #include "sentry_side/link.h"
 
-static void drop_error_notice(struct link *link, int fd);
-
-#define OPS_MAX (CODEC_OPS_MAX - LINK_DEFERRED_MAX - 1)
-
-struct link_call {
+struct call {
 	struct link *link;
 	size_t before; /* operations in front of the caller's */
 	link_done done;
@@ -42,10 +39,11 @@ name_from_message(struct link_name *name, const Splitsock__Address *message)
 static void
 on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 {
-	struct link_call *call = arg;
+	struct call *call = arg;
 	struct link *link = call->link;
 	struct link_result result = {.error = error};
 	const Splitsock__Result *last = count ? results[count - 1] : NULL;
+	ssize_t control_len;
 
 	if (last) {
 		result.error = result_errno(last);
@@ -59,6 +57,10 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 			result.value_len = last->value.len;
 			memcpy(result.value, last->value.data, last->value.len);
 		}
+		control_len = last->n_control <= CONTROL_MESSAGES_MAX
+		                      ? control_to_host(last->control, last->n_control, result.control, sizeof result.control) : 0;
+		if (control_len > 0)
+			result.control_len = (size_t)control_len;
 		result.completed = count > call->before ? count - call->before - (result.error ? 1 : 0) : 0;
 	}
 	pthread_mutex_lock(&link->ss->lock);
@@ -81,17 +83,16 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 	free(call);
 }
 
-/* Sends the operations on this link, which must not be more than OPS_MAX. */
-static int
-call_start(struct link *link, Splitsock__Op *ops, size_t count, bool payload, bool no_reply, link_done done, void *arg,
-           uint32_t *id)
+int
+link_call(struct link *link, Splitsock__Op *ops, size_t count, enum link_call_flags flags, link_done done, void *arg, uint32_t *id)
 {
+	bool payload = flags & LINK_CALL_PAYLOAD, no_reply = flags & LINK_CALL_NO_REPLY;
 	Splitsock__Open open = SPLITSOCK__OPEN__INIT;
 	Splitsock__SetOption set[LINK_DEFERRED_MAX];
 	struct link_option deferred[LINK_DEFERRED_MAX];
 	Splitsock__Op before[LINK_DEFERRED_MAX + 1], *all[CODEC_OPS_MAX];
 	Splitsock__Request request = SPLITSOCK__REQUEST__INIT;
-	struct link_call *call = no_reply ? NULL : calloc(1, sizeof *call);
+	struct call *call = no_reply ? NULL : calloc(1, sizeof *call);
 	size_t n = 0, deferred_count;
 	int error;
 
@@ -129,7 +130,7 @@ call_start(struct link *link, Splitsock__Op *ops, size_t count, bool payload, bo
 	request.n_ops = n + count;
 	request.no_reply = no_reply;
 	if (call)
-		*call = (struct link_call){.link = link_ref(link), .before = n, .done = done, .arg = arg};
+		*call = (struct call){.link = link_ref(link), .before = n, .done = done, .arg = arg};
 	error = payload ? session_call_with_payload(&link->ss->session, &request, on_reply, call)
 	                : session_call(&link->ss->session, &request, on_reply, call, id);
 	if (error && call) {
@@ -142,37 +143,34 @@ call_start(struct link *link, Splitsock__Op *ops, size_t count, bool payload, bo
 static int
 call_one(struct link *link, Splitsock__Op *op, link_done done, void *arg, uint32_t *id)
 {
-	return call_start(link, op, 1, false, false, done, arg, id);
+	return link_call(link, op, 1, 0, done, arg, id);
 }
 
-enum purpose { FOR_BIND, FOR_CONNECT, FOR_SEND };
-
-/* The address as the wire has it. What Linux checks by the socket's family is checked here, since lengths do not travel. */
-static int
-address_for(struct link *link, enum purpose purpose, const struct sockaddr *address, socklen_t len,
+int
+link_address(struct link *link, enum link_purpose purpose, const struct sockaddr *address, socklen_t len,
             struct wire_address *wire, Splitsock__Address *message)
 {
 	struct sockaddr_in in;
 	bool unspec = len >= sizeof address->sa_family && address->sa_family == AF_UNSPEC;
 	int error;
 
-	if (link->family == AF_INET6 && !(purpose == FOR_CONNECT && unspec) && (purpose == FOR_BIND || link_is_stream(link))) {
+	if (link->family == AF_INET6 && !(purpose == LINK_FOR_CONNECT && unspec) && (purpose == LINK_FOR_BIND || link_is_stream(link))) {
 		if (len < 24) /* SIN6_LEN_RFC2133 */
 			return -EINVAL;
 		if (address->sa_family != AF_INET6)
 			return -EAFNOSUPPORT;
 	}
 	/* Linux takes AF_UNSPEC for AF_INET where a socket is of that family. */
-	if (link->family == AF_INET && purpose != FOR_CONNECT && unspec && len >= sizeof in) {
+	if (link->family == AF_INET && purpose != LINK_FOR_CONNECT && unspec && len >= sizeof in) {
 		memcpy(&in, address, sizeof in);
-		if (purpose == FOR_BIND && in.sin_addr.s_addr != INADDR_ANY)
+		if (purpose == LINK_FOR_BIND && in.sin_addr.s_addr != INADDR_ANY)
 			return -EAFNOSUPPORT;
 		in.sin_family = AF_INET;
 		address = (struct sockaddr *)&in;
 		len = sizeof in;
 	}
 	error = wire_address_from_host(wire, address, len);
-	if (error == -EAFNOSUPPORT && purpose == FOR_SEND && link->family == AF_INET6)
+	if (error == -EAFNOSUPPORT && purpose == LINK_FOR_SEND && link->family == AF_INET6)
 		error = -EINVAL; /* udpv6_sendmsg() has it so */
 	if (!error)
 		address_to_message(message, wire);
@@ -187,7 +185,7 @@ link_open(struct link *link)
 
 	op.op_case = SPLITSOCK__OP__OP_QUERY;
 	op.query = &query;
-	return call_start(link, &op, 1, false, true, NULL, NULL, NULL);
+	return link_call(link, &op, 1, LINK_CALL_NO_REPLY, NULL, NULL, NULL);
 }
 
 int
@@ -197,7 +195,7 @@ link_bind(struct link *link, const struct sockaddr *address, socklen_t len, link
 	Splitsock__Op op = SPLITSOCK__OP__INIT;
 	Splitsock__Address message;
 	struct wire_address wire;
-	int error = address_for(link, FOR_BIND, address, len, &wire, &message);
+	int error = link_address(link, LINK_FOR_BIND, address, len, &wire, &message);
 
 	if (error)
 		return error;
@@ -215,7 +213,7 @@ link_connect(struct link *link, const struct sockaddr *address, socklen_t len, b
 	Splitsock__Op op = SPLITSOCK__OP__INIT;
 	Splitsock__Address message;
 	struct wire_address wire;
-	int error = address_for(link, FOR_CONNECT, address, len, &wire, &message);
+	int error = link_address(link, LINK_FOR_CONNECT, address, len, &wire, &message);
 
 	if (error)
 		return error;
@@ -425,6 +423,13 @@ defer(struct link *link, const struct socket_option *option, const uint8_t *valu
 	return slot != NULL;
 }
 
+static bool
+is_stamp(const struct socket_option *option)
+{
+	return option->level == SOL_SOCKET && (option->name == SO_TIMESTAMP_OLD || option->name == SO_TIMESTAMP_NEW ||
+	                                       option->name == SO_TIMESTAMPNS_OLD || option->name == SO_TIMESTAMPNS_NEW);
+}
+
 int
 link_set_option(struct link *link, int fd, int level, int name, const void *value, socklen_t len, link_done done,
                 void *arg)
@@ -437,12 +442,18 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 	bool sure;
 
 	if (!option || !option->settable || option->place == OPTION_LOCAL) {
-		int error = ask_kernel_to_set(link, level, name, value, len);
+		int on, error = ask_kernel_to_set(link, level, name, value, len);
 
-		return error ? error : -ENOPROTOOPT;
+		if (error || level != SOL_SOCKET || name != SO_ZEROCOPY)
+			return error ? error : -ENOPROTOOPT;
+		memcpy(&on, value, sizeof on);
+		link->zerocopy = on;
+		return 1;
 	}
-	if (option->place == OPTION_LINK)
+	if (option->place == OPTION_LINK) {
+		link->link_options = true;
 		return setsockopt(fd, level, name, value, len) < 0 ? -errno : 1;
+	}
 	if (link->state == LINK_CLOSED) {
 		int error = ask_kernel_to_set(link, level, name, value, len);
 
@@ -451,6 +462,12 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 	encoded_len = option_encode(option, value, len, encoded, sizeof encoded);
 	if (encoded_len < 0)
 		return (int)encoded_len;
+	if (link_is_stream(link) && is_stamp(option) && (size_t)encoded_len == sizeof(uint32_t)) {
+		uint32_t on;
+
+		memcpy(&on, encoded, sizeof on);
+		link->stamp = on ? name : 0;
+	}
 	sure = option_is_sure_on(option, link->family, link->type, link->protocol);
 	if (sure && defer(link, option, encoded, (size_t)encoded_len))
 		return 1;
@@ -461,7 +478,7 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 	op.set_option = &set;
 	/* A stream's data and control share an order that the gofer keeps; a datagram's side channel does not, so wait there. */
 	if (sure && link_is_stream(link) && link->opened) {
-		int error = call_start(link, &op, 1, false, true, NULL, NULL, NULL);
+		int error = link_call(link, &op, 1, LINK_CALL_NO_REPLY, NULL, NULL, NULL);
 
 		return error ? error : 1;
 	}
@@ -487,6 +504,9 @@ local_option(struct link *link, int fd, int level, int name, int *value)
 		*value = link->protocol ? link->protocol
 		         : link->family == AF_NETLINK ? 0
 		         : link_is_stream(link) ? IPPROTO_TCP : IPPROTO_UDP;
+		return true;
+	case SO_ZEROCOPY:
+		*value = link->zerocopy;
 		return true;
 	case SO_ACCEPTCONN:
 		*value = link->state == LINK_LISTENING;
@@ -565,7 +585,7 @@ link_finish_get_option(struct link *link, int fd, int level, int name, const str
 	if (host_len < 0)
 		return EPROTO;
 	if (level == SOL_SOCKET && name == SO_ERROR && host_len == sizeof(int) && *(int *)host)
-		drop_error_notice(link, fd);
+		link_drop_error_notice(link, fd);
 	*len = (socklen_t)option_cut(option, host, (size_t)host_len, *len);
 	memcpy(value, host, *len);
 	/* A connect that has ended well is known as such from here on. */
@@ -573,134 +593,6 @@ link_finish_get_option(struct link *link, int fd, int level, int name, const str
 	    result->peer.len)
 		set_state(link, LINK_CONNECTED);
 	return 0;
-}
-
-/* ---- datagrams ---------------------------------------------------------------------------------- */
-
-int
-link_send(struct link *link, const struct link_datagram *datagrams, size_t count, int flags, link_done done, void *arg)
-{
-	Splitsock__Op ops[OPS_MAX];
-	Splitsock__Send sends[OPS_MAX];
-	Splitsock__Address messages[OPS_MAX];
-	struct wire_address wires[OPS_MAX];
-	int unknown = 0;
-	uint32_t wire_flags = wire_message_flags(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL), &unknown);
-	size_t size = 0;
-
-	if (count > OPS_MAX)
-		count = OPS_MAX;
-	for (size_t i = 0; i < count; i++) {
-		const struct link_datagram *datagram = &datagrams[i];
-
-		/* What does not fit one packet waits for the next call, as sendmmsg allows. */
-		size += datagram->size + 128;
-		if (i && size > FRAME_BODY_MAX - 1024) {
-			count = i;
-			break;
-		}
-		if (datagram->size > 65535)
-			return i ? 0 : -EMSGSIZE;
-		splitsock__send__init(&sends[i]);
-		splitsock__op__init(&ops[i]);
-		if (datagram->address) {
-			int error = address_for(link, FOR_SEND, datagram->address, datagram->address_len, &wires[i],
-			                        &messages[i]);
-
-			if (error && i == 0)
-				return error;
-			if (error) {
-				count = i;
-				break;
-			}
-			sends[i].to = &messages[i];
-		}
-		sends[i].flags = wire_flags;
-		sends[i].payload.data = (uint8_t *)datagram->data;
-		sends[i].payload.len = datagram->size;
-		ops[i].op_case = SPLITSOCK__OP__OP_SEND;
-		ops[i].send = &sends[i];
-	}
-	return call_start(link, ops, count, true, false, done, arg, NULL);
-}
-
-/* The program has met the host socket's pending error. */
-static void
-link_clear_error(struct link *link)
-{
-	const struct socket_option *option = option_by_host(SOL_SOCKET, SO_ERROR);
-	Splitsock__GetOption get = SPLITSOCK__GET_OPTION__INIT;
-	Splitsock__Op op = SPLITSOCK__OP__INIT;
-
-	get.option = option->wire;
-	get.length = sizeof(int);
-	op.op_case = SPLITSOCK__OP__OP_GET_OPTION;
-	op.get_option = &get;
-	call_start(link, &op, 1, false, true, NULL, NULL, NULL);
-}
-
-/* The error was asked for: the notice of it, if it is next in A's queue, is not to be met again. */
-static void
-drop_error_notice(struct link *link, int fd)
-{
-	struct link_name source;
-	char byte;
-	struct iovec iov = {&byte, 1};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (!link_is_stream(link))
-		link_receive(link, fd, &message, MSG_PEEK | MSG_DONTWAIT, &source);
-}
-
-ssize_t
-link_receive(struct link *link, int fd, struct msghdr *message, int flags, struct link_name *source)
-{
-	union {
-		struct cmsghdr header;
-		char space[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr on_link = {
-		.msg_iov = message->msg_iov,
-		.msg_iovlen = message->msg_iovlen,
-		.msg_control = &control,
-		.msg_controllen = sizeof control,
-	};
-	struct pollfd end = {.fd = fd};
-	ssize_t len = recvmsg(fd, &on_link, (flags & (MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_OOB | MSG_DONTWAIT)) | MSG_CMSG_CLOEXEC);
-
-	source->len = 0;
-	if (len < 0)
-		return -errno;
-	message->msg_flags = on_link.msg_flags & MSG_TRUNC;
-	if (link_is_stream(link))
-		return len;
-	if (on_link.msg_controllen >= CMSG_LEN(sizeof(int)) && control.header.cmsg_type == SCM_RIGHTS) {
-		int name_fd;
-
-		memcpy(&name_fd, CMSG_DATA(&control.header), sizeof name_fd);
-		struct link_source from;
-
-		if (pread(name_fd, &from, sizeof from, 0) != sizeof from || from.name.len > sizeof from.name.address)
-			from = (struct link_source){0};
-		close(name_fd);
-		if (from.error) {
-			link_clear_error(link);
-			if (flags & MSG_PEEK)
-				recv(fd, NULL, 0, MSG_DONTWAIT);
-			return -from.error;
-		}
-		*source = from.name;
-	} else if (link->family == AF_NETLINK) {
-		struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
-
-		memcpy(&source->address, &kernel, sizeof kernel);
-		source->len = sizeof kernel;
-	} else {
-		link_peer_name(link, source);
-	}
-	if (len == 0 && (session_ended(&link->ss->session) || (!link->shut_down && poll(&end, 1, 0) == 1 && end.revents & POLLHUP)))
-		return -ENETDOWN; /* an end that the program did not make */
-	return len;
 }
 
 /* ---- names -------------------------------------------------------------------------------------- */

@@ -202,7 +202,7 @@ pending_started(struct pending *pending, int error)
 }
 
 void
-pending_wait(struct pending *pending, uint32_t events, int timeout_option)
+pending_wait_on(struct pending *pending, uint32_t events, int timeout_option)
 {
 	struct supervisor *supervisor = pending->trap.supervisor;
 	struct epoll_event event = {.events = events, .data.ptr = pending};
@@ -213,12 +213,20 @@ pending_wait(struct pending *pending, uint32_t events, int timeout_option)
 		pending->deadline_ms = now_ms() + timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000;
 		pending->deadline_error = EAGAIN;
 	}
-	if (epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_ADD, pending->trap.a, &event) < 0) {
+	if (epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_ADD, pending->trap.a, &event) == 0) {
+		pending->trap.watched = true;
+	} else {
 		trap_error(&pending->trap, errno);
-		pending_free(pending);
-		return;
+		pending->retry = NULL;
 	}
-	pending->trap.watched = true;
+}
+
+void
+pending_wait(struct pending *pending, uint32_t events, int timeout_option)
+{
+	pending_wait_on(pending, events, timeout_option);
+	if (!pending->retry)
+		pending_free(pending);
 }
 
 /* The program has gone away from this call, or its time is up. */

@@ -96,6 +96,8 @@ void pending_done(void *arg, const struct link_result *result);
 void pending_started(struct pending *pending, int error);
 /* Waits for A to be ready for `events`, then retries. `timeout_option` names the SO_*TIMEO that bounds it. */
 void pending_wait(struct pending *pending, uint32_t events, int timeout_option);
+/* The same from within finish(). */
+void pending_wait_on(struct pending *pending, uint32_t events, int timeout_option);
 
 /* A thread that makes a call waits for no other. */
 void pending_drop_of(struct supervisor *supervisor, uint32_t tid);

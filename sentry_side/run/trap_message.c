@@ -23,11 +23,12 @@ struct message {
 	size_t iov_count, size;
 	uint64_t name_at;
 	uint32_t name_len;
-	uint64_t control_len;
+	uint64_t control_at, control_len;
 };
 
 /* Handling a trap holds the supervisor's lock, so one buffer serves all. */
 static char data[DATA_MAX];
+static _Alignas(struct cmsghdr) char control[4 * LINK_CONTROL_SENT_MAX];
 
 static size_t
 iov_size(const struct iovec *iov, size_t count)
@@ -55,6 +56,7 @@ take_msghdr(struct trap *trap, uint64_t at, struct message *message)
 	message->size = iov_size(message->iov, message->iov_count);
 	message->name_at = (uint64_t)(uintptr_t)header.msg_name;
 	message->name_len = header.msg_namelen;
+	message->control_at = (uint64_t)(uintptr_t)header.msg_control;
 	message->control_len = header.msg_controllen;
 	if ((int)message->name_len < 0)
 		return EINVAL;
@@ -77,6 +79,22 @@ take_name(struct trap *trap, const struct message *message, struct sockaddr_stor
 	return 0;
 }
 
+/* A message's control messages, into the room that is left from *used on. Returns 0 or a positive errno. */
+static int
+take_control(struct trap *trap, const struct message *message, size_t *used, struct link_datagram *datagram)
+{
+	if (!message->control_len)
+		return 0;
+	if (message->control_len > LINK_CONTROL_SENT_MAX || message->control_len > sizeof control - *used)
+		return ENOBUFS;
+	datagram->control = control + *used;
+	datagram->control_len = message->control_len;
+	if (!target_read(trap, message->control_at, control + *used, message->control_len))
+		return EFAULT;
+	*used += CMSG_ALIGN(message->control_len);
+	return 0;
+}
+
 static bool
 is_nonblocking(const struct trap *trap, int flags)
 {
@@ -92,36 +110,54 @@ lacks_destination(const struct trap *trap)
 	return trap->link->state != LINK_CONNECTED && trap->link->family != AF_NETLINK;
 }
 
+static int
+send_flags(const struct trap *trap)
+{
+	return (int)trap->call.data.args[trap->call.data.nr == SYS_sendmsg ? 2 : 3];
+}
+
 static void
 finish_send(struct pending *pending, const struct link_result *result)
 {
 	struct trap *trap = &pending->trap;
 
+	if (!result->error && send_flags(trap) & MSG_ZEROCOPY && trap->link->zerocopy)
+		link_count_zerocopy(trap->link);
 	if (result->error)
 		trap_error(trap, result->error);
 	else
 		trap_return(trap, result->count);
 }
 
-/* A stream takes no address: the kernel ignores it, the link would not. */
+/* Takes a stream's message apart. Returns 0 or a positive errno. */
+static int
+take_stream_message(struct trap *trap, struct message *message)
+{
+	const __u64 *args = trap->call.data.args;
+	struct link_datagram checked = {0};
+	size_t used = 0;
+	int error;
+
+	if (trap->call.data.nr == SYS_sendto) {
+		*message = (struct message){.iov = {{(void *)(uintptr_t)args[1], args[2]}}, .iov_count = 1, .size = args[2],
+		                            .name_at = args[4], .name_len = (uint32_t)args[5]};
+		return 0;
+	}
+	error = take_msghdr(trap, args[1], message);
+	if (!error)
+		error = take_control(trap, message, &used, &checked);
+	return error ? error : -link_check_control(checked.control, checked.control_len);
+}
+
+/* A stream takes no address and carries no control messages: the kernel ignores them, the link would not. */
 static bool
 try_send_stream(struct trap *trap)
 {
-	struct message message = {.iov_count = 1};
-	const __u64 *args = trap->call.data.args;
-	int flags = trap->call.data.nr == SYS_sendto ? (int)args[3] : (int)args[2];
+	struct message message;
+	int flags = send_flags(trap), error = take_stream_message(trap, &message);
 	ssize_t sent;
-	int error = 0;
 
-	if (trap->call.data.nr == SYS_sendto) {
-		message.iov[0] = (struct iovec){(void *)(uintptr_t)args[1], args[2]};
-		message.size = args[2];
-	} else {
-		error = take_msghdr(trap, args[1], &message);
-	}
-	if (flags & MSG_FASTOPEN)
-		error = EOPNOTSUPP;
-	else if (!error && !trap->link->linked)
+	if (!error && !trap->link->linked)
 		error = EPIPE;
 	if (message.size > sizeof data)
 		message.size = sizeof data;
@@ -131,13 +167,16 @@ try_send_stream(struct trap *trap)
 		trap_error(trap, error);
 		return true;
 	}
-	sent = send(trap->a, data, message.size, (flags & ~MSG_MORE) | MSG_DONTWAIT | MSG_NOSIGNAL);
+	sent = send(trap->a, data, message.size, (flags & MSG_OOB) | MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && errno == EAGAIN && !is_nonblocking(trap, flags))
 		return false;
-	if (sent < 0)
+	if (sent < 0) {
 		trap_error(trap, errno);
-	else
-		trap_return(trap, sent);
+		return true;
+	}
+	if (flags & MSG_ZEROCOPY && trap->link->zerocopy && sent)
+		link_count_zerocopy(trap->link);
+	trap_return(trap, sent);
 	return true;
 }
 
@@ -147,18 +186,95 @@ retry_send_stream(struct pending *pending)
 	return try_send_stream(&pending->trap);
 }
 
+/* Sends once what had to come first is done. */
+static void
+go_on_sending(struct pending *pending)
+{
+	if (try_send_stream(&pending->trap))
+		return;
+	pending->retry = retry_send_stream;
+	pending_wait_on(pending, EPOLLOUT, SO_SNDTIMEO);
+}
+
+static void
+finish_urgent(struct pending *pending, const struct link_result *result)
+{
+	/* An error means that there is no connection: the send will tell. */
+	pending->trap.link->urgent = !result->error;
+	if (trap_valid(&pending->trap))
+		go_on_sending(pending);
+}
+
+static void
+finish_fastopen(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+	int error = link_finish_connect(trap->link, trap->a, pending->nonblocking, result);
+
+	if (error)
+		trap_error(trap, error);
+	else if (trap_valid(trap))
+		go_on_sending(pending);
+}
+
+/* MSG_FASTOPEN: connect and send in one, as the kernel does it without a cookie: the data follows the handshake. */
+static void
+send_fastopen(struct trap *trap)
+{
+	struct sockaddr_storage name;
+	struct link_datagram to = {0};
+	struct message message;
+	struct pending *pending;
+	int error = take_stream_message(trap, &message);
+
+	if (!error)
+		error = take_name(trap, &message, &name, &to);
+	if (!error && to.address && to.address_len >= sizeof name.ss_family && name.ss_family == AF_UNSPEC)
+		error = EOPNOTSUPP;
+	if (!error && !to.address)
+		error = EINVAL;
+	if (error) {
+		trap_error(trap, error);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->nonblocking = is_nonblocking(&pending->trap, send_flags(&pending->trap));
+	pending->finish = finish_fastopen;
+	pending_started(pending, link_connect(pending->trap.link, to.address, to.address_len, !pending->nonblocking, pending_done,
+	                                      pending, &pending->call_id));
+}
+
 static void
 send_stream(struct trap *trap)
 {
+	bool first_urgent = send_flags(trap) & MSG_OOB && !trap->link->urgent && trap->link->state == LINK_CONNECTED;
 	struct pending *pending;
 
-	if (try_send_stream(trap))
+	if (send_flags(trap) & MSG_FASTOPEN) {
+		send_fastopen(trap);
+		return;
+	}
+	if (!first_urgent && try_send_stream(trap))
 		return;
 	pending = pending_new(trap);
 	if (!pending)
 		return;
-	pending->retry = retry_send_stream;
-	pending_wait(pending, EPOLLOUT, SO_SNDTIMEO);
+	if (first_urgent) {
+		pending->finish = finish_urgent;
+		pending_started(pending, link_urgent(pending->trap.link, pending_done, pending));
+	} else {
+		pending->retry = retry_send_stream;
+		pending_wait(pending, EPOLLOUT, SO_SNDTIMEO);
+	}
+}
+
+/* What a link does not do by itself. */
+static bool
+is_special(const struct trap *trap, int flags)
+{
+	return flags & (MSG_OOB | MSG_FASTOPEN) || (flags & MSG_ZEROCOPY && trap->link->zerocopy);
 }
 
 static void
@@ -167,8 +283,11 @@ send_datagram(struct trap *trap, const struct message *message, int flags)
 	struct sockaddr_storage name;
 	struct link_datagram datagram = {.data = data, .size = message->size};
 	struct pending *pending;
-	int error = take_name(trap, message, &name, &datagram);
+	size_t used = 0;
+	int error = take_control(trap, message, &used, &datagram);
 
+	if (!error)
+		error = take_name(trap, message, &name, &datagram);
 	if (!error && !datagram.address && lacks_destination(trap))
 		error = EDESTADDRREQ;
 	if (!error && message->size > 65535)
@@ -198,7 +317,10 @@ trap_sendto(struct trap *trap)
 		.name_len = (uint32_t)args[5],
 	};
 
-	if (link_is_stream(trap->link))
+	/* Without an address it is trapped for its flags only. */
+	if (link_is_stream(trap->link) && !args[4] && !is_special(trap, (int)args[3]))
+		trap_continue(trap);
+	else if (link_is_stream(trap->link))
 		send_stream(trap);
 	else if ((int)args[5] < 0)
 		trap_error(trap, EINVAL);
@@ -210,22 +332,23 @@ void
 trap_sendmsg(struct trap *trap)
 {
 	struct message message;
-	int error = take_msghdr(trap, trap->call.data.args[1], &message);
+	int flags = send_flags(trap), error = take_msghdr(trap, trap->call.data.args[1], &message);
 
 	if (error) {
 		trap_error(trap, error);
 		return;
 	}
-	if (!message.name_at || !message.name_len) {
-		/* Native. What ancillary data may say is ignored by the link as it is by an internet socket. */
+	if ((!message.name_at || !message.name_len) && !message.control_len && !is_special(trap, flags)) {
 		if (!link_is_stream(trap->link) && lacks_destination(trap))
 			trap_error(trap, EDESTADDRREQ);
+		else if (!link_is_stream(trap->link) && flags & MSG_MORE)
+			send_datagram(trap, &message, flags);
 		else
 			trap_continue(trap);
 	} else if (link_is_stream(trap->link)) {
 		send_stream(trap);
 	} else {
-		send_datagram(trap, &message, (int)trap->call.data.args[2]);
+		send_datagram(trap, &message, flags);
 	}
 }
 
@@ -260,8 +383,8 @@ trap_sendmmsg(struct trap *trap)
 	struct link_datagram datagrams[MESSAGES_MAX] = {0};
 	struct sockaddr_storage names[MESSAGES_MAX];
 	struct pending *pending;
-	size_t count = (uint32_t)trap->call.data.args[2], taken = 0, used = 0;
-	bool named = false;
+	size_t count = (uint32_t)trap->call.data.args[2], taken = 0, used = 0, control_used = 0;
+	bool native = !(send_flags(trap) & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB));
 	int error = 0;
 
 	if (link_is_stream(trap->link)) {
@@ -281,11 +404,13 @@ trap_sendmmsg(struct trap *trap)
 			error = EMSGSIZE;
 		if (!error && used + message.size > sizeof data)
 			break; /* the rest is for the next call */
+		if (!error)
+			error = take_control(trap, &message, &control_used, datagram);
 		if (!error && !target_gather(trap, message.iov, message.iov_count, data + used, message.size))
 			error = EFAULT;
 		if (error)
 			break;
-		named |= datagram->address != NULL;
+		native &= !datagram->address && !datagram->control_len;
 		datagram->data = data + used;
 		datagram->size = message.size;
 		used += message.size;
@@ -294,7 +419,7 @@ trap_sendmmsg(struct trap *trap)
 		trap_answer(trap, error);
 		return;
 	}
-	if (!named) {
+	if (native) {
 		trap_continue(trap);
 		return;
 	}
@@ -316,7 +441,7 @@ struct received {
 	ssize_t len;   /* what the call returns for this message, or a negative errno */
 	size_t copied, whole;
 	int flags;     /* msg_flags */
-	struct link_name source;
+	struct link_source source;
 };
 
 /* Looks at the next message and copies it to the program; it stays queued. */
@@ -330,10 +455,6 @@ receive_one(struct trap *trap, const struct iovec *iov, size_t iov_count, int fl
 	struct msghdr message = {.msg_iov = &whole, .msg_iovlen = 1};
 
 	*received = (struct received){0};
-	if (flags & MSG_ERRQUEUE) {
-		received->len = -EAGAIN; /* nothing is ever queued there */
-		return;
-	}
 	if (stash) {
 		memcpy(data, stash->data, stash->len);
 		received->len = (ssize_t)stash->len;
@@ -362,7 +483,7 @@ consume(struct trap *trap, const struct received *received, int flags)
 {
 	struct stash *stash = trap->link->stash;
 
-	if (flags & (MSG_PEEK | MSG_ERRQUEUE))
+	if (flags & MSG_PEEK)
 		return;
 	if (stash) {
 		trap->link->stash = stash->next;
@@ -430,7 +551,7 @@ try_recvfrom(struct trap *trap)
 	else if (received.len < 0)
 		answer_received(trap, &received, EFAULT, flags);
 	else
-		answer_received(trap, &received, args[4] ? give_name(trap, &received.source, args[4], args[5]) : 0, flags);
+		answer_received(trap, &received, args[4] ? give_name(trap, &received.source.name, args[4], args[5]) : 0, flags);
 	return true;
 }
 
@@ -438,17 +559,21 @@ try_recvfrom(struct trap *trap)
 static int
 give_msghdr(struct trap *trap, uint64_t at, const struct message *message, const struct received *received)
 {
-	uint32_t name_len = received->source.len;
-	uint64_t control_len = 0;
-	uint32_t room = message->name_len;
+	_Alignas(struct cmsghdr) char given[LINK_CONTROL_MAX];
+	const struct link_name *name = &received->source.name;
+	uint32_t name_len = name->len, room = message->name_len;
+	int flags = received->flags;
+	uint64_t control_len = message->control_len < sizeof given ? message->control_len : sizeof given;
 
 	if (message->name_at) {
-		if (!target_write(trap, message->name_at, &received->source.address, name_len < room ? name_len : room) ||
+		if (!target_write(trap, message->name_at, &name->address, name_len < room ? name_len : room) ||
 		    !target_write(trap, at + offsetof(struct msghdr, msg_namelen), &name_len, sizeof name_len))
 			return EFAULT;
 	}
-	if (!target_write(trap, at + offsetof(struct msghdr, msg_controllen), &control_len, sizeof control_len) ||
-	    !target_write(trap, at + offsetof(struct msghdr, msg_flags), &received->flags, sizeof received->flags))
+	control_len = link_give_control(&received->source, message->control_at ? given : NULL, control_len, &flags);
+	if (!target_write(trap, message->control_at, given, control_len) ||
+	    !target_write(trap, at + offsetof(struct msghdr, msg_controllen), &control_len, sizeof control_len) ||
+	    !target_write(trap, at + offsetof(struct msghdr, msg_flags), &flags, sizeof flags))
 		return EFAULT;
 	return 0;
 }
@@ -531,6 +656,71 @@ try_recvmmsg(struct trap *trap)
 	return true;
 }
 
+/* ---- the error queue ---------------------------------------------------------------------------- */
+
+/* Answers a call with MSG_ERRQUEUE. One entry a call is enough for recvmmsg, too. */
+static void
+give_error_entry(struct trap *trap, struct received *received, const void *datagram, size_t len)
+{
+	const __u64 *args = trap->call.data.args;
+	struct message message = {.iov = {{(void *)(uintptr_t)args[1], args[2]}}, .iov_count = 1, .size = args[2]};
+	unsigned copied;
+	int error = trap->call.data.nr == SYS_recvfrom ? 0 : take_msghdr(trap, args[1], &message);
+
+	copied = (unsigned)(len < message.size ? len : message.size);
+	received->flags = MSG_ERRQUEUE | (copied < len ? MSG_TRUNC : 0);
+	if (!error && !target_scatter(trap, message.iov, message.iov_count, datagram, copied))
+		error = EFAULT;
+	if (!error && trap->call.data.nr == SYS_recvfrom)
+		error = args[4] ? give_name(trap, &received->source.name, args[4], args[5]) : 0;
+	else if (!error)
+		error = give_msghdr(trap, args[1], &message, received);
+	if (!error && trap->call.data.nr == SYS_recvmmsg &&
+	    !target_write(trap, args[1] + offsetof(struct mmsghdr, msg_len), &copied, sizeof copied))
+		error = EFAULT;
+	if (error)
+		trap_error(trap, error);
+	else
+		trap_return(trap, trap->call.data.nr == SYS_recvmmsg ? 1 : (int64_t)copied);
+}
+
+static void
+finish_receive_error(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+	struct received received = {0};
+
+	if (!result->error)
+		link_drop_error_notice(trap->link, trap->a);
+	if (result->error || !trap_valid(trap)) {
+		trap_error(trap, result->error ? result->error : EINTR);
+		return;
+	}
+	received.source.name = result->peer;
+	received.source.control_len = (uint32_t)result->control_len;
+	memcpy(received.source.control, result->control, result->control_len);
+	give_error_entry(trap, &received, result->value, result->value_len);
+}
+
+static void
+receive_error(struct trap *trap)
+{
+	struct received received = {0};
+	struct pending *pending;
+
+	if (link_zerocopy_completion(trap->link, &received.source)) {
+		give_error_entry(trap, &received, "", 0);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->finish = finish_receive_error;
+	pending_started(pending, link_receive_error(pending->trap.link, pending_done, pending));
+}
+
+/* ---- the calls ---------------------------------------------------------------------------------- */
+
 static bool
 retry_receive(struct pending *pending)
 {
@@ -551,7 +741,7 @@ receive(struct trap *trap, bool (*try)(struct trap *), int flags)
 
 	if (try(trap))
 		return;
-	if (is_nonblocking(trap, flags) || (flags & MSG_ERRQUEUE)) {
+	if (is_nonblocking(trap, flags)) {
 		trap_error(trap, EAGAIN);
 		return;
 	}
@@ -569,6 +759,8 @@ trap_recvfrom(struct trap *trap)
 	if (link_is_stream(trap->link) && !trap->call.data.args[4] &&
 	    !((int)trap->call.data.args[3] & (MSG_TRUNC | MSG_ERRQUEUE)))
 		trap_continue(trap);
+	else if ((int)trap->call.data.args[3] & MSG_ERRQUEUE)
+		receive_error(trap);
 	else if (link_is_stream(trap->link) && !trap->link->linked && trap->link->state != LINK_CLOSED)
 		trap_error(trap, ENOTCONN);
 	else
@@ -583,9 +775,11 @@ trap_recvmsg(struct trap *trap)
 
 	if (error)
 		trap_error(trap, error);
+	else if ((int)trap->call.data.args[2] & MSG_ERRQUEUE)
+		receive_error(trap);
 	else if (link_is_stream(trap->link) && !trap->link->linked && trap->link->state != LINK_CLOSED)
 		trap_error(trap, ENOTCONN);
-	else if (link_is_stream(trap->link) && !message.name_at)
+	else if (link_is_stream(trap->link) && !message.name_at && !trap->link->stamp)
 		trap_continue(trap);
 	else
 		receive(trap, try_recvmsg, (int)trap->call.data.args[2]);
@@ -594,7 +788,9 @@ trap_recvmsg(struct trap *trap)
 void
 trap_recvmmsg(struct trap *trap)
 {
-	if (link_is_stream(trap->link))
+	if ((int)trap->call.data.args[3] & MSG_ERRQUEUE)
+		receive_error(trap);
+	else if (link_is_stream(trap->link))
 		trap_continue(trap);
 	else
 		receive(trap, try_recvmmsg, (int)trap->call.data.args[3]);

@@ -106,6 +106,8 @@ struct batch {
 		Splitsock__Send send;
 		Splitsock__Release release;
 		Splitsock__Poke poke;
+		Splitsock__ReceiveError receive_error;
+		Splitsock__Urgent urgent;
 		Splitsock__InterfaceIoctl ioctl;
 	} bodies[BATCH];
 	Splitsock__Address addresses[BATCH];
@@ -275,6 +277,12 @@ add_some(struct batch *batch, Splitsock__Op__OpCase which, int type)
 		break;
 	case SPLITSOCK__OP__OP_POKE:
 		splitsock__poke__init(next_op(batch, which)->poke);
+		break;
+	case SPLITSOCK__OP__OP_RECEIVE_ERROR:
+		splitsock__receive_error__init(next_op(batch, which)->receive_error);
+		break;
+	case SPLITSOCK__OP__OP_URGENT:
+		splitsock__urgent__init(next_op(batch, which)->urgent);
 		break;
 	default:
 		cr_assert_fail("operation %d: tell this test what it looks like", which);
@@ -584,11 +592,13 @@ legal(int op, enum kind kind)
 	case RESET: /* "the host's side is gone" */
 		return op == SPLITSOCK__OP__OP_RELEASE;
 	case OPEN_DATAGRAM:
-		return op != SPLITSOCK__OP__OP_POKE;
+		return op != SPLITSOCK__OP__OP_POKE && op != SPLITSOCK__OP__OP_URGENT;
 	case LISTENING: /* "Makes a listener's link readable" */
-		return op != SPLITSOCK__OP__OP_SEND;
-	default: /* a datagram is not for streams */
+		return op != SPLITSOCK__OP__OP_SEND && op != SPLITSOCK__OP__OP_URGENT;
+	case CONNECTED: /* urgent data is for a stream that has a connection */
 		return op != SPLITSOCK__OP__OP_SEND && op != SPLITSOCK__OP__OP_POKE;
+	default: /* a datagram is not for streams */
+		return op != SPLITSOCK__OP__OP_SEND && op != SPLITSOCK__OP__OP_POKE && op != SPLITSOCK__OP__OP_URGENT;
 	}
 }
 
