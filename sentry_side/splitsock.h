@@ -84,7 +84,13 @@ SS_API ssize_t ss_sendto(struct ss *ss, int fd, const void *data, size_t size, i
 SS_API ssize_t ss_recvfrom(struct ss *ss, int fd, void *data, size_t size, int flags, struct sockaddr *address,
                            socklen_t *len);
 
-/* sendmsg(2), recvmsg(2). Ancillary data is not carried: msg_control is ignored on sending and empty on receiving. */
+/*
+ * sendmsg(2), recvmsg(2), with control messages (cmsg(3)) on datagram sockets: those of ip(7), ipv6(7), udp(7) and socket(7), at most 16
+ * and 4,096 bytes a datagram (ENOBUFS). A stream's SO_TIMESTAMP is the time at which its bytes are read.
+ *
+ * MSG_ERRQUEUE reads the socket's error queue, of which the gofer keeps 32 entries and 2,048 bytes of each one's datagram. That something
+ * is queued there, poll shows as POLLIN. MSG_ZEROCOPY copies, and completes at once.
+ */
 SS_API ssize_t ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags);
 SS_API ssize_t ss_recvmsg(struct ss *ss, int fd, struct msghdr *message, int flags);
 
