@@ -50,6 +50,32 @@ table_any(const struct table *table)
 	return node ? *(void **)node : NULL;
 }
 
+struct above {
+	uint64_t key; /* first, as in an entry */
+	void *best;
+};
+
+/* Finds nothing: on its way down it passes the entry that is wanted, where it last turned left. */
+static int
+compare_above(const void *a, const void *b)
+{
+	struct above *above = (struct above *)a;
+
+	if (*(const uint64_t *)b <= above->key)
+		return 1;
+	above->best = (void *)b;
+	return -1;
+}
+
+void *
+table_after(const struct table *table, uint64_t key)
+{
+	struct above above = {.key = key};
+
+	tfind(&above, &table->root, compare_above);
+	return above.best;
+}
+
 struct visit {
 	void (*visit)(void *entry, void *arg);
 	void *arg;

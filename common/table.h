@@ -20,6 +20,8 @@ bool table_add(struct table *table, void *entry);
 void table_remove(struct table *table, void *entry);
 /* Any entry, or NULL when empty: for emptying a table while its entries remove themselves. */
 void *table_any(const struct table *table);
+/* The entry with the smallest key above this one, or NULL. */
+void *table_after(const struct table *table, uint64_t key);
 /* Visits every entry in key order. The visitor must not change the table. */
 void table_visit(const struct table *table, void (*visit)(void *entry, void *arg), void *arg);
 

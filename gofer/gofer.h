@@ -5,6 +5,7 @@
 #define SPLITSOCK_GOFER_GOFER_H
 
 #include "common/table.h"
+#include "gofer/counters.h"
 #include "gofer/loop.h"
 #include "gofer/policy.h"
 
@@ -33,6 +34,9 @@ struct gofer {
 	size_t pending_links;
 	uint8_t *scratch; /* SCRATCH_SIZE bytes, for one read at a time */
 	struct splice_pipe *idle_pipes;
+	struct gofer_counters counters;
+	int64_t start_time, started_ms; /* Unix time in seconds, and the monotonic clock's */
+	unsigned admin_connections;
 };
 
 /* Closes the pipes that no transfer uses. */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "gofer/admin.h"
 #include "gofer/sock.h"
 
 /* Links that may wait to be accepted; the kernel's default for net.core.somaxconn. */
@@ -43,7 +44,7 @@ struct link_listener {
 struct listener {
 	struct listener *next; /* gofer.listeners */
 	struct gofer *gofer;
-	char *path;
+	char *url, *path;
 	int lock_fd;
 	nng_stream_listener *control;
 	nng_aio *aio;
@@ -53,6 +54,7 @@ struct listener {
 	bool failed;
 	struct link_listener links[2];
 	struct pending_link *pending;
+	struct admin *admin;
 };
 
 static int64_t
@@ -128,6 +130,13 @@ pending_take(struct pending_link *pending)
 	return fd;
 }
 
+static void
+refuse_link(struct gofer *gofer, int fd)
+{
+	close(fd);
+	count_gofer(gofer, COUNTER_LINKS_REFUSED);
+}
+
 /* Gives the descriptor to whom its hello names; closes it if that is nobody. */
 static void
 link_introduce(struct gofer *gofer, int fd, bool is_stream, const struct link_hello *hello)
@@ -136,7 +145,7 @@ link_introduce(struct gofer *gofer, int fd, bool is_stream, const struct link_he
 	struct sock *sock;
 
 	if (!session || hello->plug > LINK_PLUG_MAX) {
-		close(fd);
+		refuse_link(gofer, fd);
 		return;
 	}
 	if (hello->kind == LINK_CHANNEL && !is_stream && hello->handle == 0) {
@@ -144,7 +153,7 @@ link_introduce(struct gofer *gofer, int fd, bool is_stream, const struct link_he
 		return;
 	}
 	if (hello->kind != LINK_SOCKET || hello->handle == 0) {
-		close(fd);
+		refuse_link(gofer, fd);
 		return;
 	}
 	sock = table_find(&session->socks, hello->handle);
@@ -155,7 +164,7 @@ link_introduce(struct gofer *gofer, int fd, bool is_stream, const struct link_he
 			sock->type = is_stream ? SOCK_STREAM : SOCK_DGRAM;
 	}
 	if (!sock || sock_is_stream(sock) != is_stream) {
-		close(fd);
+		refuse_link(gofer, fd);
 		return;
 	}
 	sock_attach_link(sock, fd, hello->plug);
@@ -187,7 +196,7 @@ pending_ready(struct watch *watch, uint32_t events)
 	if (got > 0)
 		link_introduce(gofer, pending_take(pending), is_stream, &hello);
 	else
-		close(pending_take(pending));
+		refuse_link(gofer, pending_take(pending));
 }
 
 /* Room for one more: the one that has been silent for longest makes it. */
@@ -198,8 +207,10 @@ pending_evict(struct listener *listener)
 
 	while (oldest && oldest->next)
 		oldest = oldest->next;
-	if (oldest)
-		close(pending_take(oldest));
+	if (!oldest)
+		return;
+	close(pending_take(oldest));
+	count_gofer(listener->gofer, COUNTER_LINKS_OVERDUE);
 }
 
 static void
@@ -215,8 +226,10 @@ take_links(struct link_listener *links, int rounds)
 		int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 		int got;
 
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE))
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE)) {
 			loop_watch(&gofer->loop, watch, 0); /* until the next tick */
+			count_gofer(gofer, COUNTER_DESCRIPTOR_SHORTAGES);
+		}
 		if (fd < 0)
 			return;
 		got = read_hello(fd, &hello);
@@ -228,7 +241,7 @@ take_links(struct link_listener *links, int rounds)
 			pending_evict(listener);
 		pending = got == 0 && gofer->pending_links < PENDING_LINKS_MAX ? calloc(1, sizeof *pending) : NULL;
 		if (!pending) {
-			close(fd);
+			refuse_link(gofer, fd);
 			continue;
 		}
 		*pending = (struct pending_link){
@@ -353,13 +366,14 @@ listener_new(struct gofer *gofer, const char *url, mode_t mode)
 	if (!listener)
 		return NULL;
 	listener->gofer = gofer;
+	listener->url = strdup(url);
 	listener->path = strdup(url + sizeof scheme - 1);
 	listener->post.run = take_accepted;
 	pthread_mutex_init(&listener->lock, NULL);
 	for (int i = 0; i < 2; i++)
 		listener->links[i] = (struct link_listener){
 			.watch = {.fd = -1, .ready = links_ready}, .listener = listener, .is_stream = i == 0};
-	listener->lock_fd = listener->path ? lock_path(listener->path) : -ENOMEM;
+	listener->lock_fd = listener->url && listener->path ? lock_path(listener->path) : -ENOMEM;
 	if (listener->lock_fd < 0) {
 		log_error("cannot listen on %s: %s", url,
 		          listener->lock_fd == -EBUSY ? "another gofer runs there" : strerror(-listener->lock_fd));
@@ -388,6 +402,9 @@ listener_new(struct gofer *gofer, const char *url, mode_t mode)
 		log_error("cannot listen beside %s: %s", url, strerror(-error));
 		goto fail;
 	}
+	listener->admin = admin_new(gofer, listener->path);
+	if (!listener->admin)
+		goto fail;
 	nng_stream_listener_accept(listener->control, listener->aio);
 	listener->next = gofer->listeners;
 	gofer->listeners = listener;
@@ -418,6 +435,7 @@ listener_free(struct listener *listener)
 	nng_aio_free(listener->aio);
 	while (listener->pending)
 		close(pending_take(listener->pending));
+	admin_free(listener->admin);
 	for (int i = 0; i < 2; i++) {
 		loop_close(&listener->gofer->loop, &listener->links[i].watch);
 		if (listener->links[i].path)
@@ -427,8 +445,19 @@ listener_free(struct listener *listener)
 	if (listener->lock_fd >= 0)
 		unlock_path(listener->path, listener->lock_fd);
 	pthread_mutex_destroy(&listener->lock);
+	free(listener->url);
 	free(listener->path);
 	free(listener);
+}
+
+size_t
+listeners_urls(const struct gofer *gofer, char **urls, size_t room)
+{
+	size_t count = 0;
+
+	for (const struct listener *listener = gofer->listeners; listener && count < room; listener = listener->next)
+		urls[count++] = listener->url;
+	return count;
 }
 
 void
@@ -447,15 +476,20 @@ listener_tick(struct listener *listener)
 
 	for (struct pending_link *at = listener->pending, *next; at; at = next) {
 		next = at->next;
-		if (at->deadline_ms < now)
+		if (at->deadline_ms < now) {
 			close(pending_take(at));
+			count_gofer(listener->gofer, COUNTER_LINKS_OVERDUE);
+		}
 	}
 	for (int i = 0; i < 2; i++)
 		loop_watch(&listener->gofer->loop, &listener->links[i].watch, EPOLLIN);
+	admin_tick(listener->admin);
 	pthread_mutex_lock(&listener->lock);
 	failed = listener->failed;
 	listener->failed = false;
 	pthread_mutex_unlock(&listener->lock);
-	if (failed)
-		nng_stream_listener_accept(listener->control, listener->aio);
+	if (!failed)
+		return;
+	count_gofer(listener->gofer, COUNTER_DESCRIPTOR_SHORTAGES);
+	nng_stream_listener_accept(listener->control, listener->aio);
 }

@@ -13,6 +13,7 @@
 #include <sys/signalfd.h>
 #include <sysexits.h>
 #include <systemd/sd-daemon.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/log.h"
@@ -144,11 +145,15 @@ run(const struct arguments *arguments)
 {
 	static struct daemon daemon;
 	struct gofer *gofer = &daemon.gofer;
+	struct timespec now;
 	sigset_t signals;
 	int status = EXIT_FAILURE;
 
 	gofer->policy.mode = POLICY_OPEN;
 	gofer->limits = arguments->limits;
+	gofer->start_time = time(NULL);
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	gofer->started_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	gofer->scratch = malloc(SCRATCH_SIZE);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);

@@ -133,9 +133,12 @@ handle_bind(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 static enum outcome
 connect_datagram(struct sock *sock, const struct sockaddr_storage *address, socklen_t len, struct answer *answer)
 {
-	if (connect(sock->host.fd, (const struct sockaddr *)address, len) < 0)
+	if (connect(sock->host.fd, (const struct sockaddr *)address, len) < 0) {
+		count_session(sock->session, COUNTER_CONNECTS_FAILED, 1);
 		return fail(answer, errno);
+	}
 	sock->has_peer = address->ss_family != AF_UNSPEC;
+	count_session(sock->session, COUNTER_CONNECTS_OK, sock->has_peer);
 	sock->error = 0;
 	answer_local(sock, answer);
 	answer_peer(sock, answer);
@@ -171,8 +174,10 @@ await_connect(struct sock *sock, const Splitsock__Op *op, const struct sockaddr_
 	}
 	if (!op->connect->wait)
 		return fail(answer, error);
-	if (sock->session->calls >= sock->session->gofer->limits.calls)
+	if (sock->session->calls >= sock->session->gofer->limits.calls) {
+		count_session(sock->session, COUNTER_QUOTA_REFUSALS, 1);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_QUOTA);
+	}
 	waiter = calloc(1, sizeof *waiter);
 	if (!waiter)
 		return fail(answer, ENOBUFS);
@@ -189,6 +194,8 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 	enum outcome outcome = take_address(sock, POLICY_CONNECT, op->connect->address, &address, &len, answer);
 	int error;
 
+	if (answer->result.status == SPLITSOCK__STATUS__STATUS_DENIED)
+		count_session(sock->session, COUNTER_CONNECTS_DENIED, 1);
 	if (outcome != OUTCOME_OK)
 		return outcome;
 	if (!sock_is_stream(sock))
@@ -201,13 +208,17 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 	error = connect(sock->host.fd, (struct sockaddr *)&address, len) < 0 ? errno : 0;
 	if (error && error != EINPROGRESS && error != EALREADY) {
 		answer_local(sock, answer);
+		if (sock->state != SOCK_CONNECTING)
+			count_session(sock->session, COUNTER_CONNECTS_FAILED, 1);
 		/* The kernel has handed out the pending connect's failure: it will not tell it again. */
 		if (sock->state == SOCK_CONNECTING)
 			sock_connect_failed(sock, error);
 		return fail(answer, error);
 	}
-	if (!error && address.ss_family != AF_UNSPEC && sock->state == SOCK_OPEN)
+	if (!error && address.ss_family != AF_UNSPEC && sock->state == SOCK_OPEN) {
 		sock->state = SOCK_CONNECTED;
+		count_session(sock->session, COUNTER_CONNECTS_OK, 1);
+	}
 	if (!error && address.ss_family == AF_UNSPEC && sock->state == SOCK_LISTENING)
 		sock->state = SOCK_OPEN;
 	if (error)
@@ -352,6 +363,7 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	n = sendmsg(sock->host.fd, &message, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0)
 		return fail(answer, errno);
+	count_datagram(sock, true, (uint64_t)n);
 	answer->result.count = (uint32_t)n;
 	answer_local(sock, answer);
 	return OUTCOME_OK;
@@ -511,6 +523,7 @@ send_reply(const struct call *call, struct answer *answers, size_t count)
 
 	for (size_t i = 0; i < count; i++)
 		results[i] = &answers[i].result;
+	count_answer(call->session, answers[count - 1].result.status);
 	reply.results = results;
 	reply.n_results = count;
 	if (call->no_reply)
@@ -521,8 +534,12 @@ send_reply(const struct call *call, struct answer *answers, size_t count)
 	}
 	/* A client that lets its own channel fill up does without the answer: it has asked for too much at once. */
 	packet = encode_frame(FRAME_REPLY, call->id, &reply.base, &len);
-	if (packet && send(call->session->channel.fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN)
+	if (packet)
+		count_session(call->session, COUNTER_FRAMES_OUT_CHANNEL, 1);
+	if (packet && send(call->session->channel.fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN) {
+		count_session(call->session, COUNTER_REPLIES_DROPPED, 1);
 		log_warning("session %016llx: its side channel is full, a reply was dropped", (unsigned long long)call->session->id);
+	}
 	free(packet);
 }
 
@@ -559,6 +576,7 @@ run_operation(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	if (op->op_case <= 0 || (size_t)op->op_case >= sizeof operations / sizeof *operations)
 		return OUTCOME_FATAL;
 	operation = &operations[op->op_case];
+	count_operation(sock->session, op->op_case);
 	if (!(operation->states & IN(sock->state)))
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
 	return operation->handle(sock, op, answer);

@@ -32,6 +32,12 @@ policy_allows(const struct policy *policy, enum policy_operation operation, cons
 }
 
 bool
+policy_allows_host_counters(const struct policy *policy)
+{
+	return policy->mode == POLICY_OPEN;
+}
+
+bool
 policy_allows_netlink(const void *request, size_t len)
 {
 	const char *at = request;

@@ -27,6 +27,9 @@ bool policy_allows_socket(const struct policy *policy, int family, int type, int
 /* May it do this to or with this address? */
 bool policy_allows(const struct policy *policy, enum policy_operation operation, const struct wire_address *address);
 
+/* May it see what the host counts for its whole network namespace? */
+bool policy_allows_host_counters(const struct policy *policy);
+
 /* Is every message that the kernel would read from this NETLINK_ROUTE request a read (RTM_GET*)? Changes to the host are never forwarded. */
 bool policy_allows_netlink(const void *request, size_t len);
 

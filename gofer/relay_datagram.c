@@ -215,10 +215,12 @@ refuse_netlink(struct sock *sock, const void *request, size_t len)
 static void
 netlink_up(struct sock *sock, const void *request, size_t len)
 {
-	if (!policy_allows_netlink(request, len))
+	if (!policy_allows_netlink(request, len)) {
+		count_session(sock->session, COUNTER_POLICY_DENIALS, 1);
 		refuse_netlink(sock, request, len);
-	else
-		send(sock->host.fd, request, len, MSG_DONTWAIT);
+	} else if (send(sock->host.fd, request, len, MSG_DONTWAIT) >= 0) {
+		count_datagram(sock, true, len);
+	}
 }
 
 bool
@@ -252,18 +254,23 @@ relay_datagram_up(struct sock *sock)
 			int n = sendmmsg(sock->host.fd, batch.messages + sent, (unsigned)(count - sent),
 			                 MSG_DONTWAIT | MSG_NOSIGNAL);
 
-			if (n < 0 && errno == EAGAIN)
+			if (n < 0 && errno == EAGAIN) {
+				count_session(sock->session, COUNTER_DROPPED_HOST_FULL, (uint64_t)(count - sent));
 				break; /* a full socket buffer drops datagrams; so does UDP */
+			}
 			if (n < 0) {
 				/* An asynchronous error of an earlier datagram comes back here, and this one was not sent. */
 				bool again = errno == ECONNREFUSED && !sock->error;
 
 				relay_datagram_note_error(sock, errno);
-				if (!again)
+				if (!again) {
+					count_session(sock->session, COUNTER_DROPPED_HOST_ERROR, 1);
 					sent++;
+				}
 				continue;
 			}
-			sent += n;
+			while (n--)
+				count_datagram(sock, true, batch.messages[sent++].msg_len);
 		}
 		if (count < BATCH)
 			return true;
@@ -289,8 +296,8 @@ netlink_down(struct sock *sock)
 		if (len < 0)
 			return true;
 		len = recv(sock->host.fd, scratch, len > NETLINK_READ ? SCRATCH_SIZE : NETLINK_READ, MSG_DONTWAIT);
-		if (len > 0)
-			send(sock->link.fd, scratch, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL);
+		if (len > 0 && send(sock->link.fd, scratch, (size_t)len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+			count_datagram(sock, false, (uint64_t)len);
 	}
 	return true;
 }
@@ -351,9 +358,12 @@ relay_datagram_down(struct sock *sock)
 			int n = sendmmsg(sock->link.fd, batch.messages + sent, (unsigned)(count - sent),
 			                 MSG_DONTWAIT | MSG_NOSIGNAL);
 
-			if (n <= 0)
+			if (n <= 0) {
+				count_session(sock->session, COUNTER_DROPPED_LINK_FULL, (uint64_t)(count - sent));
 				break; /* full after all: dropped, as a full receive buffer drops */
-			sent += n;
+			}
+			while (n--)
+				count_datagram(sock, false, batch.messages[sent++].msg_len);
 		}
 		if (count < BATCH)
 			return true;

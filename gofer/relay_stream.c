@@ -39,10 +39,12 @@ struct splice_pipe {
 
 enum moved { MOVED_ALL, MOVED_BLOCKED, MOVED_FAILED };
 
+/* Where bytes go to: the host's socket, or the program's link. */
 static enum moved
-send_all(int fd, struct held *held, const uint8_t *data, size_t len, bool urgent)
+send_all(struct sock *sock, bool to_host, const uint8_t *data, size_t len, bool urgent)
 {
-	int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (urgent ? MSG_OOB : 0);
+	int fd = to_host ? sock->host.fd : sock->link.fd, flags = MSG_DONTWAIT | MSG_NOSIGNAL | (urgent ? MSG_OOB : 0);
+	struct held *held = to_host ? &sock->up : &sock->down;
 	size_t off = 0;
 
 	while (off < len) {
@@ -53,6 +55,7 @@ send_all(int fd, struct held *held, const uint8_t *data, size_t len, bool urgent
 		if (n < 0)
 			return MOVED_FAILED;
 		off += (size_t)n;
+		count_stream(sock, to_host, (size_t)n);
 	}
 	if (off == len)
 		return MOVED_ALL;
@@ -69,8 +72,10 @@ send_all(int fd, struct held *held, const uint8_t *data, size_t len, bool urgent
 }
 
 static enum moved
-send_held(int fd, struct held *held)
+send_held(struct sock *sock, bool to_host)
 {
+	int fd = to_host ? sock->host.fd : sock->link.fd;
+	struct held *held = to_host ? &sock->up : &sock->down;
 	int flags = MSG_DONTWAIT | MSG_NOSIGNAL | (held->urgent ? MSG_OOB : 0);
 
 	while (held->len) {
@@ -85,6 +90,7 @@ send_held(int fd, struct held *held)
 		}
 		held->off += (size_t)n;
 		held->len -= (size_t)n;
+		count_stream(sock, to_host, (size_t)n);
 	}
 	free(held->data);
 	*held = (struct held){0};
@@ -183,10 +189,16 @@ relay_free_idle_pipes(struct gofer *gofer)
 	}
 }
 
+size_t
+relay_stream_piped_bytes(const struct sock *sock)
+{
+	return sock->pipe ? sock->pipe->len : 0;
+}
+
 bool
 relay_stream_piped(const struct sock *sock)
 {
-	return sock->pipe && sock->pipe->len;
+	return relay_stream_piped_bytes(sock) > 0;
 }
 
 void
@@ -224,7 +236,7 @@ pump_up(struct sock *sock)
 
 	if (sock->up_ended)
 		return !sock->link_hung_up;
-	moved = send_held(sock->host.fd, &sock->up);
+	moved = send_held(sock, true);
 	for (int round = 0; moved == MOVED_ALL && !sock->up_ended && round < ROUNDS_MAX; round++) {
 		uint32_t skip = 0;
 		bool urgent;
@@ -250,7 +262,7 @@ pump_up(struct sock *sock)
 			skip = (size_t)n < sock->plug ? (uint32_t)n : sock->plug;
 			sock->plug -= skip;
 		}
-		moved = send_all(sock->host.fd, &sock->up, scratch + skip, (size_t)n - skip, urgent);
+		moved = send_all(sock, true, scratch + skip, (size_t)n - skip, urgent);
 		if (moved == MOVED_ALL && (size_t)n < SCRATCH_SIZE && !sock->link_hung_up && !sock->up_urgent)
 			return true;
 		if (sock->link_hung_up)
@@ -279,6 +291,7 @@ pipe_drain(struct sock *sock)
 		if (n <= 0)
 			return MOVED_FAILED;
 		pipe->len -= (size_t)n;
+		count_stream(sock, false, (size_t)n);
 	}
 	return MOVED_ALL;
 }
@@ -288,7 +301,7 @@ static bool
 pump_down(struct sock *sock, bool host_readable)
 {
 	uint8_t *scratch = sock->session->gofer->scratch;
-	enum moved moved = send_held(sock->link.fd, &sock->down);
+	enum moved moved = send_held(sock, false);
 
 	if (moved == MOVED_ALL && sock->pipe)
 		moved = pipe_drain(sock);
@@ -327,7 +340,7 @@ pump_down(struct sock *sock, bool host_readable)
 			shutdown(sock->link.fd, SHUT_WR);
 			return true;
 		}
-		moved = send_all(sock->link.fd, &sock->down, scratch, (size_t)n, urgent);
+		moved = send_all(sock, false, scratch, (size_t)n, urgent);
 		if (moved == MOVED_ALL && (size_t)n < SPLICE_FROM && !sock->down_urgent)
 			return true;
 		if ((size_t)n == SPLICE_FROM && !sock->pipe && moved == MOVED_ALL)
@@ -415,6 +428,7 @@ announce(struct sock *listener, int host_fd)
 		sock_free(sock);
 		return -error;
 	}
+	count_session(session, COUNTER_ACCEPTS, 1);
 	if (!listener->record_cost)
 		ioctl(listener->link.fd, SIOCOUTQ, &listener->record_cost);
 	return 0;
@@ -492,8 +506,10 @@ relay_listener(struct sock *sock)
 			return true;
 		}
 		fd = accept4(sock->host.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS))
+		if (fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)) {
 			sock->starved = true;
+			count_gofer(sock->session->gofer, COUNTER_DESCRIPTOR_SHORTAGES);
+		}
 		if (fd < 0)
 			return true;
 		announce(sock, fd);

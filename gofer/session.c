@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <stddef.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -142,9 +143,12 @@ session_send(struct session *session, enum frame_kind kind, uint32_t id, const P
 		}
 		pthread_mutex_unlock(&session->outbox_lock);
 	}
-	if (!full)
+	if (!full) {
+		count_session(session, COUNTER_FRAMES_OUT, 1);
 		return;
+	}
 	log_warning("session %016llx: ended, its client does not read its answers", (unsigned long long)session->id);
+	count_gofer(session->gofer, COUNTER_SESSIONS_OVERRUN);
 	if (outgoing)
 		free(outgoing->data);
 	free(outgoing);
@@ -180,6 +184,8 @@ handle_hello(struct session *session, const struct frame *frame)
 	Splitsock__Welcome welcome = SPLITSOCK__WELCOME__INIT;
 	bool spoken = hello && hello->version == 1;
 
+	if (hello)
+		snprintf(session->software, sizeof session->software, "%s", hello->software);
 	codec_free(&arena);
 	if (!hello)
 		return false;
@@ -207,11 +213,13 @@ handle_frame(struct session *session, const struct frame *frame, bool on_channel
 	struct call call = {.session = session, .id = frame->id, .on_channel = on_channel};
 	bool good;
 
+	count_session(session, on_channel ? COUNTER_FRAMES_IN_CHANNEL : COUNTER_FRAMES_IN, 1);
 	if (session->state == SESSION_HELLO)
 		return frame->kind == FRAME_HELLO && !on_channel && !session->refused && handle_hello(session, frame);
 	if (session->state != SESSION_READY)
 		return false;
 	if (frame->kind == FRAME_CANCEL) {
+		count_session(session, COUNTER_CANCELS, 1);
 		request_cancel(session, frame->id);
 		return true;
 	}
@@ -219,9 +227,22 @@ handle_frame(struct session *session, const struct frame *frame, bool on_channel
 		return false;
 	request = decode_request(&arena, frame);
 	call.no_reply = request && request->no_reply;
-	good = request && request_run(&call, request);
+	if (request && call.no_reply)
+		count_session(session, COUNTER_NO_REPLY, 1);
+	else if (request && !on_channel)
+		count_session(session, COUNTER_ROUND_TRIPS, 1);
+	good = request && (stats_wanted(request) ? stats_run(&call, request) : request_run(&call, request));
 	codec_free(&arena);
 	return good;
+}
+
+/* The client has sent what a correct one never sends: says so. Ending the session is the caller's. */
+static void
+session_breach(struct session *session, const char *where)
+{
+	log_warning("session %016llx: ended, its client (uid %llu) broke the protocol%s", (unsigned long long)session->id,
+	            (unsigned long long)session->uid, where);
+	count_gofer(session->gofer, COUNTER_PROTOCOL_BREACHES);
 }
 
 /* Handles every whole frame in the inbox. False: the bytes are no protocol of ours. */
@@ -290,8 +311,7 @@ on_received(struct post *post)
 		session->inbox_len += nng_aio_count(session->recv_aio);
 	if (!handle_inbox(session)) {
 		if (session->state != SESSION_ENDED)
-			log_warning("session %016llx: ended, its client (uid %llu) broke the protocol",
-			            (unsigned long long)session->id, (unsigned long long)session->uid);
+			session_breach(session, "");
 		session_free(session);
 		return;
 	}
@@ -330,8 +350,7 @@ channel_ready(struct watch *watch, uint32_t events)
 		good = packet && frame_parse(&frame, packet, (size_t)len, &need) == len && handle_frame(session, &frame, true);
 		free(packet);
 		if (!good) {
-			log_warning("session %016llx: ended, its client (uid %llu) broke the protocol on the side channel",
-			            (unsigned long long)session->id, (unsigned long long)session->uid);
+			session_breach(session, " on the side channel");
 			session_end(session);
 			loop_close(&session->gofer->loop, watch);
 			return;
@@ -374,6 +393,7 @@ session_new(struct gofer *gofer, nng_stream *stream)
 	pthread_mutex_init(&session->outbox_lock, NULL);
 	/* Who it is, from the kernel, before anything else is spent on it. */
 	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &session->uid);
+	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_PID, &session->pid);
 	if (!session->inbox || getrandom(session->token, sizeof session->token, 0) != sizeof session->token ||
 	    (memcpy(&session->id, session->token, sizeof session->id), table_find(&gofer->sessions, session->id)) ||
 	    nng_aio_alloc(&session->recv_aio, post_received, session) != 0 ||
@@ -381,9 +401,12 @@ session_new(struct gofer *gofer, nng_stream *stream)
 	    gofer->sessions.count >= gofer->limits.sessions || !table_add(&gofer->sessions, session)) {
 		log_warning("a client (uid %llu) was turned away: no memory, or %u sessions already",
 		            (unsigned long long)session->uid, gofer->limits.sessions);
+		count_gofer(gofer, COUNTER_SESSIONS_REFUSED);
 		session_free(session);
 		return NULL;
 	}
+	session->opened_ms = now_ms();
+	count_gofer(gofer, COUNTER_SESSIONS_OPENED);
 	receive_more(session);
 	return session;
 }
@@ -416,6 +439,8 @@ session_free(struct session *session)
 		free(first);
 	}
 	table_remove(&gofer->sessions, session);
+	if (session->opened_ms)
+		count_gofer(gofer, COUNTER_SESSIONS_CLOSED);
 	pthread_mutex_destroy(&session->outbox_lock);
 	free(session->inbox);
 	explicit_bzero(session->token, sizeof session->token);
@@ -469,8 +494,12 @@ tick_session(void *entry, void *arg)
 	}
 	pthread_mutex_unlock(&session->outbox_lock);
 	/* The receive under way then fails, and that frees it. */
-	if (session->state == SESSION_HELLO && session->deadline_ms < tick->now)
+	if (session->state == SESSION_HELLO && session->deadline_ms < tick->now) {
+		if (!session->overdue)
+			count_gofer(session->gofer, COUNTER_HANDSHAKES_OVERDUE);
+		session->overdue = true;
 		nng_stream_close(session->stream);
+	}
 	table_visit(&session->socks, tick_sock, NULL);
 }
 

@@ -24,8 +24,11 @@ struct session {
 	struct gofer *gofer;
 	enum session_state state;
 	int64_t deadline_ms; /* for the handshake */
+	bool overdue;        /* it has passed */
 	uint8_t token[LINK_TOKEN_SIZE]; /* random: 8 bytes that name the session and 8 that prove it */
-	uint64_t uid;
+	uint64_t uid, pid; /* of who connected; UINT64_MAX and 0: unknown */
+	int64_t opened_ms; /* 0: turned away */
+	char software[65]; /* as its Hello says: for people, not to be trusted */
 
 	nng_stream *stream;
 	nng_aio *recv_aio, *send_aio;
@@ -45,6 +48,7 @@ struct session {
 	struct table socks;  /* by handle */
 	uint64_t next_accepted;
 	uint32_t calls;
+	struct session_counters counters;
 };
 
 /* Takes over the stream, also when it returns NULL. */

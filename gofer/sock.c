@@ -90,8 +90,10 @@ sock_new(struct session *session, uint64_t handle)
 {
 	struct sock *sock;
 
-	if (session->socks.count >= session->gofer->limits.sockets)
+	if (session->socks.count >= session->gofer->limits.sockets) {
+		count_session(session, COUNTER_QUOTA_REFUSALS, 1);
 		return NULL;
+	}
 	sock = calloc(1, sizeof *sock);
 	if (!sock)
 		return NULL;
@@ -105,6 +107,7 @@ sock_new(struct session *session, uint64_t handle)
 		free(sock);
 		return NULL;
 	}
+	count_session(session, COUNTER_SOCKETS_OPENED, 1);
 	return sock;
 }
 
@@ -137,6 +140,7 @@ sock_free(struct sock *sock)
 	loop_close(loop, &sock->link);
 	loop_close(loop, &sock->host);
 	table_remove(&session->socks, sock);
+	count_session(session, COUNTER_SOCKETS_CLOSED, 1);
 	if (tell)
 		session_send_closed(session, sock->handle, sock->error);
 	free(sock);
@@ -151,6 +155,7 @@ sock_attach_link(struct sock *sock, int fd, uint32_t plug)
 	}
 	sock->link.fd = fd;
 	sock->plug = plug;
+	count_session(sock->session, COUNTER_LINKS, 1);
 	if (!sock_is_stream(sock))
 		setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)); /* see relay_datagram_up() */
 	if (sock->state == SOCK_CONNECTED ? !relay_stream(sock, false) : sock->state == SOCK_RESET && !sock_host_gone(sock, sock->error))
@@ -307,6 +312,7 @@ sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t
 	if (error)
 		return sock_connect_failed(sock, error);
 	sock->state = SOCK_CONNECTED;
+	count_session(sock->session, COUNTER_CONNECTS_OK, 1);
 	wake_waiters(sock, 0);
 	return relay_stream(sock, false);
 }
@@ -316,6 +322,7 @@ sock_connect_failed(struct sock *sock, int error)
 {
 	bool told = sock->waiters != NULL;
 
+	count_session(sock->session, COUNTER_CONNECTS_FAILED, 1);
 	/* Makes the host's socket fresh again, so that the program may connect it once more. */
 	connect(sock->host.fd, &(struct sockaddr){.sa_family = AF_UNSPEC}, sizeof(struct sockaddr));
 	sock->state = SOCK_OPEN;
@@ -331,6 +338,8 @@ sock_connect_failed(struct sock *sock, int error)
 bool
 sock_host_gone(struct sock *sock, int error)
 {
+	if (sock->state == SOCK_CONNECTED)
+		count_session(sock->session, COUNTER_RESETS, 1);
 	sock->state = SOCK_RESET;
 	sock->error = error;
 	loop_close(&sock->session->gofer->loop, &sock->host);

@@ -59,6 +59,8 @@ struct sock {
 	bool host_full;
 	bool starved;   /* a listener that has no descriptors or quota left to accept with; retried every TICK_MS */
 
+	uint64_t bytes_to_host, bytes_to_program; /* passed on */
+
 	/* datagram */
 	bool has_peer;           /* connected: datagrams need no source */
 	struct source *sources;  /* memfds that name senders, most recent first */
@@ -107,6 +109,7 @@ void relay_stream_expect_urgent(struct sock *sock);
 bool relay_stream(struct sock *sock, bool host_readable); /* host_readable: epoll has just said so */
 void relay_stream_free(struct sock *sock);
 bool relay_stream_piped(const struct sock *sock); /* the pipe holds bytes for the program */
+size_t relay_stream_piped_bytes(const struct sock *sock);
 bool relay_listener(struct sock *sock);
 void relay_listener_poke(struct sock *sock);
 /* Resets the listener's connections that the program has not taken. */

@@ -87,6 +87,24 @@ decode_event(struct codec_arena *arena, const struct frame *frame)
 	return decode(arena, &splitsock__event__descriptor, frame);
 }
 
+Splitsock__AdminRequest *
+decode_admin_request(struct codec_arena *arena, const struct frame *frame)
+{
+	return decode(arena, &splitsock__admin_request__descriptor, frame);
+}
+
+Splitsock__AdminReply *
+decode_admin_reply(struct codec_arena *arena, const struct frame *frame)
+{
+	return decode(arena, &splitsock__admin_reply__descriptor, frame);
+}
+
+size_t
+encoded_size(const ProtobufCMessage *message)
+{
+	return protobuf_c_message_get_packed_size(message);
+}
+
 uint8_t *
 encode_frame(enum frame_kind kind, uint32_t id, const ProtobufCMessage *message, size_t *len)
 {
@@ -105,6 +123,35 @@ encode_frame(enum frame_kind kind, uint32_t id, const ProtobufCMessage *message,
 		protobuf_c_message_pack(message, buffer + FRAME_HEADER_SIZE);
 	*len = FRAME_HEADER_SIZE + body_len;
 	return buffer;
+}
+
+void
+counters_to_message(Splitsock__Counters *out, Splitsock__Counter *messages, Splitsock__Counter **pointers, size_t first,
+                    size_t count, const uint64_t *values)
+{
+	out->counters = pointers;
+	for (size_t i = 0; i < count; i++) {
+		Splitsock__Counter *message = &messages[out->n_counters];
+
+		if (!values[i])
+			continue;
+		splitsock__counter__init(message);
+		message->number = counters[first + i].number;
+		message->value = values[i];
+		pointers[out->n_counters++] = message;
+	}
+}
+
+void
+counters_from_message(uint64_t *values, const Splitsock__Counters *message)
+{
+	memset(values, 0, COUNTER_COUNT * sizeof *values);
+	for (size_t i = 0; message && i < message->n_counters; i++) {
+		int id = counter_by_number(message->counters[i]->number);
+
+		if (id >= 0)
+			values[id] = message->counters[i]->value;
+	}
 }
 
 static size_t

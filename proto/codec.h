@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 
+#include "proto/counters.h"
 #include "proto/frame.h"
 #include "proto/splitsock.pb-c.h"
 #include "proto/values.h"
@@ -32,12 +33,23 @@ Splitsock__Welcome *decode_welcome(struct codec_arena *arena, const struct frame
 Splitsock__Request *decode_request(struct codec_arena *arena, const struct frame *frame);
 Splitsock__Reply *decode_reply(struct codec_arena *arena, const struct frame *frame);
 Splitsock__Event *decode_event(struct codec_arena *arena, const struct frame *frame);
+/* On PATH.ctl. */
+Splitsock__AdminRequest *decode_admin_request(struct codec_arena *arena, const struct frame *frame);
+Splitsock__AdminReply *decode_admin_reply(struct codec_arena *arena, const struct frame *frame);
 
+/* How long a message will be on the wire. */
+size_t encoded_size(const ProtobufCMessage *message);
 /*
  * Packs a message as a whole frame into a malloc()ed buffer that the caller frees. Returns NULL on ENOMEM, or with
  * EMSGSIZE when it is larger than a frame may be.
  */
 uint8_t *encode_frame(enum frame_kind kind, uint32_t id, const ProtobufCMessage *message, size_t *len);
+
+/* One message for each value that is not 0, of `count` counters from `first` on. `messages` and `pointers` have room for all. */
+void counters_to_message(Splitsock__Counters *out, Splitsock__Counter *messages, Splitsock__Counter **pointers, size_t first,
+                         size_t count, const uint64_t *values);
+/* Fills values[COUNTER_COUNT], 0 where nothing was told. NULL is no message. */
+void counters_from_message(uint64_t *values, const Splitsock__Counters *message);
 
 /* Addresses between messages and the plain form of values.h. address_from_message() returns 0 or -EINVAL. */
 int address_from_message(struct wire_address *address, const Splitsock__Address *message);

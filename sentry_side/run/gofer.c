@@ -19,7 +19,8 @@
 
 #define START_MS 10000
 
-static const char *const socket_files[] = {"gofer.sock.lock", "gofer.sock.stream", "gofer.sock.seqpacket", "gofer.sock", "notify"};
+static const char *const socket_files[] = {"gofer.sock.lock", "gofer.sock.stream", "gofer.sock.seqpacket", "gofer.sock.ctl",
+                                           "gofer.sock", "notify"};
 
 bool
 gofer_answers(const char *url)
