@@ -35,6 +35,7 @@
 
 #define LINK_STREAM_SUFFIX ".stream"
 #define LINK_SEQPACKET_SUFFIX ".seqpacket"
+#define LINK_DEFAULT_URL "ipc:///run/splitsock/gofer.sock" /* the gofer of who names none */
 #define LINK_ADMIN_SUFFIX ".ctl" /* splitsock-ctl's: no link, but beside them */
 
 enum link_kind {

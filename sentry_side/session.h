@@ -14,7 +14,7 @@
 #include "proto/link.h"
 
 #define HANDSHAKE_MS 5000
-#define DEFAULT_URL "ipc:///run/splitsock/gofer.sock"
+#define DEFAULT_URL LINK_DEFAULT_URL
 
 /*
  * The answer to a call: `results` of the reply, or none and the errno that says why there is no reply (ENETDOWN when the session

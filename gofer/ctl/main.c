@@ -1,0 +1,184 @@
+/*
+ * splitsock-ctl: what a running gofer does.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "gofer/ctl/ctl.h"
+
+#define EXIT_USAGE 2
+
+/* argp(3) looks it up by name, so it must be visible. */
+__attribute__((visibility("default"))) const char *argp_program_version = "splitsock-ctl " SPLITSOCK_VERSION;
+
+enum { KEY_GOFER = 'g', KEY_JSON = 'j', KEY_PROMETHEUS = 256 };
+
+static const struct argp_option options[] = {
+	{"gofer", KEY_GOFER, "URL", 0, "The gofer's control socket. Without it: $SPLITSOCK_GOFER, else " LINK_DEFAULT_URL, 0},
+	{"json", KEY_JSON, NULL, 0, "Write JSON", 0},
+	{"prometheus", KEY_PROMETHEUS, NULL, 0, "Write Prometheus' text format (stats)", 0},
+	{0},
+};
+
+struct command;
+
+struct arguments {
+	const char *url;
+	bool json, prometheus;
+	const struct command *command;
+};
+
+static bool
+run_status(struct ctl *ctl, const struct ctl_view *view)
+{
+	Splitsock__AdminRequest request = SPLITSOCK__ADMIN_REQUEST__INIT;
+	Splitsock__AdminNothing nothing = SPLITSOCK__ADMIN_NOTHING__INIT;
+	const Splitsock__AdminReply *reply;
+
+	request.ask_case = SPLITSOCK__ADMIN_REQUEST__ASK_STATUS;
+	request.status = &nothing;
+	reply = ctl_ask(ctl, &request);
+	if (reply && reply->gofer)
+		view->status(reply->gofer);
+	return reply && reply->gofer;
+}
+
+static bool
+run_stats(struct ctl *ctl, const struct ctl_view *view)
+{
+	Splitsock__AdminRequest request = SPLITSOCK__ADMIN_REQUEST__INIT;
+	Splitsock__AdminNothing nothing = SPLITSOCK__ADMIN_NOTHING__INIT;
+	uint64_t values[COUNTER_COUNT];
+	const Splitsock__AdminReply *reply;
+
+	request.ask_case = SPLITSOCK__ADMIN_REQUEST__ASK_STATS;
+	request.stats = &nothing;
+	reply = ctl_ask(ctl, &request);
+	if (!reply || !reply->counters)
+		return false;
+	counters_from_message(values, reply->counters);
+	view->stats(values, reply->counters->host);
+	return true;
+}
+
+/* Lists, page after page. Nothing is written before the first page is there. */
+static bool
+run_list(struct ctl *ctl, const struct ctl_view *view, bool sockets)
+{
+	Splitsock__AdminRequest request = SPLITSOCK__ADMIN_REQUEST__INIT;
+	Splitsock__AdminCursor cursor = SPLITSOCK__ADMIN_CURSOR__INIT;
+
+	request.ask_case = sockets ? SPLITSOCK__ADMIN_REQUEST__ASK_SOCKETS : SPLITSOCK__ADMIN_REQUEST__ASK_SESSIONS;
+	request.sessions = &cursor; /* and request.sockets */
+	for (bool first = true;; first = false) {
+		const Splitsock__AdminReply *reply = ctl_ask(ctl, &request);
+
+		if (!reply)
+			return false;
+		if (first)
+			(sockets ? view->sockets_begin : view->sessions_begin)();
+		for (size_t i = 0; i < reply->n_sessions; i++)
+			view->session(reply->sessions[i]);
+		for (size_t i = 0; i < reply->n_sockets; i++)
+			view->socket(reply->sockets[i]);
+		/* A page that does not go on would never end. */
+		if (!reply->next || (reply->next->session == cursor.session && reply->next->handle == cursor.handle))
+			break;
+		cursor.session = reply->next->session;
+		cursor.handle = reply->next->handle;
+	}
+	view->list_end();
+	return true;
+}
+
+static bool
+run_sessions(struct ctl *ctl, const struct ctl_view *view)
+{
+	return run_list(ctl, view, false);
+}
+
+static bool
+run_sockets(struct ctl *ctl, const struct ctl_view *view)
+{
+	return run_list(ctl, view, true);
+}
+
+static const struct command {
+	const char *name;
+	bool (*run)(struct ctl *ctl, const struct ctl_view *view); /* false after saying what failed */
+} commands[] = {
+	{"status", run_status},
+	{"sessions", run_sessions},
+	{"sockets", run_sockets},
+	{"stats", run_stats},
+};
+
+static error_t
+parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+
+	switch (key) {
+	case KEY_GOFER:
+		arguments->url = arg;
+		return 0;
+	case KEY_JSON:
+		arguments->json = true;
+		return 0;
+	case KEY_PROMETHEUS:
+		arguments->prometheus = true;
+		return 0;
+	case ARGP_KEY_ARG:
+		if (arguments->command)
+			argp_error(state, "one command is enough: '%s' is too much", arg);
+		for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+			if (strcmp(arg, commands[i].name) == 0)
+				arguments->command = &commands[i];
+		if (!arguments->command)
+			argp_error(state, "no command '%s': status, sessions, sockets and stats are the commands", arg);
+		return 0;
+	case ARGP_KEY_END:
+		if (!arguments->command)
+			argp_error(state, "a command is needed: status, sessions, sockets or stats");
+		if (arguments->prometheus && (arguments->json || arguments->command->run != run_stats))
+			argp_error(state, "--prometheus is for stats, without --json");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+int
+main(int argc, char **argv)
+{
+	static const struct argp argp = {
+		.options = options,
+		.parser = parse_option,
+		.args_doc = "status|sessions|sockets|stats",
+		.doc = "Asks a running splitsock-gofer what it does: only its own user and root may.\v"
+		       "The exit status is 0, 1 if the gofer cannot be asked, 2 for wrong usage. See splitsock-ctl(1).",
+	};
+	struct arguments arguments = {0};
+	struct ctl ctl;
+	bool good;
+
+	argp_err_exit_status = EXIT_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	log_open("splitsock-ctl");
+	if (!arguments.url)
+		arguments.url = getenv("SPLITSOCK_GOFER");
+	if (!arguments.url || !*arguments.url)
+		arguments.url = LINK_DEFAULT_URL;
+	good = ctl_open(&ctl, arguments.url) &&
+	       arguments.command->run(&ctl, arguments.json ? &view_json : arguments.prometheus ? &view_prometheus : &view_text);
+	ctl_close(&ctl);
+	if (fflush(stdout) != 0 || ferror(stdout)) {
+		log_error("cannot write the answer: %s", strerror(errno));
+		good = false;
+	}
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
+}
