@@ -183,6 +183,7 @@ handle_hello(struct session *session, const struct frame *frame)
 	Splitsock__Hello *hello = decode_hello(&arena, frame);
 	Splitsock__Welcome welcome = SPLITSOCK__WELCOME__INIT;
 	bool spoken = hello && hello->version == 1;
+	uint64_t features = hello ? hello->features : 0;
 
 	if (hello)
 		snprintf(session->software, sizeof session->software, "%s", hello->software);
@@ -191,6 +192,7 @@ handle_hello(struct session *session, const struct frame *frame)
 		return false;
 	welcome.status = spoken ? SPLITSOCK__STATUS__STATUS_OK : SPLITSOCK__STATUS__STATUS_UNSUPPORTED;
 	welcome.version = 1;
+	welcome.features = features & FEATURE_STATS;
 	welcome.software = "splitsock-gofer " SPLITSOCK_VERSION;
 	welcome.link_token.data = session->token;
 	welcome.link_token.len = sizeof session->token;

@@ -14,6 +14,9 @@
 
 #define LINK_TOKEN_SIZE 16u
 
+/* Bits of Hello.features and Welcome.features. */
+#define FEATURE_STATS (UINT64_C(1) << 20) /* the operation Stats */
+
 /* Memory that unpacking may take: 16 bytes for one on the wire, and room for a batch of small operations. */
 #define CODEC_AMPLIFICATION_MAX 16u
 #define CODEC_ARENA_BASE 16384u

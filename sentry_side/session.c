@@ -173,6 +173,7 @@ take_inbox(struct session *session)
 			return false;
 		if (size == 0)
 			break;
+		session_count(session, COUNTER_CLIENT_FRAMES_IN);
 		if (!take_frame(session, &frame))
 			return false;
 		off += (size_t)size;
@@ -276,6 +277,7 @@ send_frame(struct session *session, enum frame_kind kind, uint32_t id, const Pro
 		free(outgoing);
 		return -errno;
 	}
+	session_count(session, COUNTER_CLIENT_FRAMES_OUT);
 	*session->outbox_tail = outgoing;
 	session->outbox_tail = &outgoing->next;
 	if (!session->sending)
@@ -326,6 +328,8 @@ session_call(struct session *session, Splitsock__Request *request, reply_fn done
 		error = send_frame(session, FRAME_REQUEST, call ? (uint32_t)call->id : 0, &request->base);
 		if (error && call)
 			call_drop(session, call);
+		if (!error)
+			session_count(session, call ? COUNTER_CLIENT_ROUND_TRIPS : COUNTER_CLIENT_NO_REPLY);
 	}
 	pthread_mutex_unlock(&session->lock);
 	return error;
@@ -335,8 +339,8 @@ void
 session_cancel(struct session *session, uint32_t id)
 {
 	pthread_mutex_lock(&session->lock);
-	if (!session->ended && table_find(&session->calls, id))
-		send_frame(session, FRAME_CANCEL, id, NULL);
+	if (!session->ended && table_find(&session->calls, id) && send_frame(session, FRAME_CANCEL, id, NULL) == 0)
+		session_count(session, COUNTER_CLIENT_CANCELS);
 	pthread_mutex_unlock(&session->lock);
 }
 
@@ -356,6 +360,8 @@ channel_receive(void *arg)
 
 		if (len < 0 && errno == EINTR)
 			continue;
+		if (len > 0)
+			session_count(session, COUNTER_CLIENT_FRAMES_IN_CHANNEL);
 		if (len <= 0 || frame_parse(&frame, packet, (size_t)len, &need) != len || frame.kind != FRAME_REPLY ||
 		    !take_reply(session, &frame))
 			break;
@@ -405,6 +411,8 @@ session_call_with_payload(struct session *session, Splitsock__Request *request, 
 		error = errno == EPIPE ? -ENETDOWN : -errno;
 	if (error && call)
 		call_drop(session, call);
+	if (!error)
+		session_count(session, COUNTER_CLIENT_FRAMES_OUT_CHANNEL);
 	pthread_mutex_unlock(&session->lock);
 	free(packet);
 	return error;
@@ -524,6 +532,7 @@ session_link(struct session *session, int fd, bool is_stream, enum link_kind kin
 	stpcpy(stpcpy(address.sun_path, session->path), is_stream ? LINK_STREAM_SUFFIX : LINK_SEQPACKET_SUFFIX);
 	if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0)
 		return errno == EAGAIN ? -ENOBUFS : -ENETDOWN;
+	session_count(session, COUNTER_CLIENT_LINKS);
 	if (!pieces)
 		return send(fd, &hello, sizeof hello, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof hello ? 0 : -ENETDOWN;
 	pthread_mutex_lock(&session->filler_lock);
@@ -602,6 +611,7 @@ shake_hands(struct session *session)
 	int error;
 
 	hello.version = 1;
+	hello.features = FEATURE_STATS;
 	hello.software = "libsplitsock " SPLITSOCK_VERSION;
 	packet = encode_frame(FRAME_HELLO, 0, &hello.base, &len);
 	if (!packet)
@@ -624,7 +634,11 @@ shake_hands(struct session *session)
 		error = -EPROTO;
 	else
 		memcpy(session->token, welcome->link_token.data, sizeof session->token);
+	if (!error)
+		session->features = welcome->features;
 	codec_free(&arena);
+	session_count(session, COUNTER_CLIENT_FRAMES_OUT);
+	session_count(session, COUNTER_CLIENT_FRAMES_IN);
 	return error;
 }
 

@@ -8,6 +8,7 @@
 
 #include <nng/nng.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 
 #include "common/table.h"
@@ -49,9 +50,19 @@ struct session {
 	pthread_mutex_t filler_lock; /* guards the pipe */
 	int filler, filler_pipe[2];
 
+	uint64_t features; /* of those in codec.h that both sides have */
+	atomic_uint_fast64_t counted[COUNTERS_CLIENT_COUNT]; /* several threads send and receive */
+
 	int channel; /* -1 until the first datagram that names a destination */
 	pthread_t channel_thread;
 };
+
+/* Counts one, for a counter of the client's part of the table. */
+static inline void
+session_count(struct session *session, enum counter_id id)
+{
+	atomic_fetch_add_explicit(&session->counted[id - COUNTERS_CLIENT_FIRST], 1, memory_order_relaxed);
+}
 
 /* Dials and shakes hands. Returns 0 or a negative errno. */
 int session_open(struct session *session, const char *url, const struct session_events *events);

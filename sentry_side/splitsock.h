@@ -94,6 +94,36 @@ SS_API ssize_t ss_recvfrom(struct ss *ss, int fd, void *data, size_t size, int f
 SS_API ssize_t ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags);
 SS_API ssize_t ss_recvmsg(struct ss *ss, int fd, struct msghdr *message, int flags);
 
+/* Whose counters: bits that may be or-ed. */
+#define SS_STATS_HOST 1u    /* the gofer's host, its whole network: packets, segments, datagrams */
+#define SS_STATS_SESSION 2u /* this session, as the gofer sees it: sockets, bytes, operations by kind, frames */
+#define SS_STATS_LIBRARY 4u /* this session, as the library sees it: frames sent, round trips, links */
+
+/* One counter. All strings are constants of the library. */
+struct ss_stat {
+	const char *name;   /* as Prometheus has it: splitsock_stream_bytes_total */
+	const char *labels; /* "", or one more part of the name: direction="to_host" */
+	const char *unit;   /* bytes, datagrams, frames, ... */
+	const char *help;   /* one line for people */
+	unsigned scope;     /* one of SS_STATS_* */
+	int gauge;          /* 0: only grows, from 0 at the host's or the session's start. 1: what is now */
+	unsigned long long value;
+};
+
+/*
+ * Reads the counters of these scopes into stats[room], in an order that does not change, values of 0 included. Returns how many there
+ * are, which may be more than `room`: then the first `room` are filled, none with a room of 0. The caller owns the array.
+ *
+ * SS_STATS_HOST and SS_STATS_SESSION together cost one round trip to the gofer, and block for it; SS_STATS_LIBRARY alone neither asks
+ * nor blocks. The call's own round trip is in the next call's numbers of the library, and in this call's of the session. All values of one scope are
+ * of one moment, but for the library's, which other threads may change meanwhile. SS_STATS_HOST is left out where the gofer's policy does
+ * not grant it: the policy `open` does. The host's UDP datagrams are counted as programs take them, and its resets received as connections
+ * that a reset of either side ended (RFC 4022, RFC 4113 and RFC 4293, proc_pid_net(5)).
+ *
+ * Errors: EINVAL (no scope, or one that is not known), EOPNOTSUPP (this gofer does not tell), ENETDOWN, ENOMEM.
+ */
+SS_API int ss_stats(struct ss *ss, unsigned scopes, struct ss_stat *stats, size_t room);
+
 /* The library's version, "MAJOR.MINOR.PATCH". */
 SS_API const char *ss_version(void);
 
