@@ -131,3 +131,30 @@ Test(table, keys_in_ascending_order_do_not_make_it_slow)
 	cr_assert_eq(table.count, 0);
 	free(entries);
 }
+
+Test(table, what_comes_after_a_key)
+{
+	enum { MANY = 1000 };
+	static struct entry entries[MANY];
+	struct table table = {0};
+	uint64_t key = 0;
+	size_t seen = 0;
+	struct entry *entry;
+
+	cr_assert_null(table_after(&table, 0));
+	/* Every third key from 3 on, added in no order. */
+	for (size_t i = 0; i < MANY; i++) {
+		entries[i].key = (i * 617 % MANY + 1) * 3;
+		cr_assert(table_add(&table, &entries[i]));
+	}
+	for (; (entry = table_after(&table, key)); seen++) {
+		cr_assert_eq(entry->key, (seen + 1) * 3);
+		for (uint64_t below = key; below < entry->key; below++)
+			cr_assert_eq(table_after(&table, below), entry);
+		key = entry->key;
+	}
+	cr_assert_eq(seen, MANY);
+	cr_assert_null(table_after(&table, UINT64_MAX));
+	for (size_t i = 0; i < MANY; i++)
+		table_remove(&table, &entries[i]);
+}
