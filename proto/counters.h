@@ -175,7 +175,9 @@
 	COUNTERS_OPERATION(X, RELEASE, 270, "release")                                                                 \
 	COUNTERS_OPERATION(X, INTERFACE_IOCTL, 271, "interface_ioctl")                                                 \
 	COUNTERS_OPERATION(X, POKE, 272, "poke")                                                                       \
-	COUNTERS_OPERATION(X, STATS, 280, "stats")
+	COUNTERS_OPERATION(X, RECEIVE_ERROR, 273, "receive_error")                                                     \
+	COUNTERS_OPERATION(X, URGENT, 274, "urgent")                                                                   \
+	COUNTERS_OPERATION(X, STATS, 275, "stats")
 
 /* One for each member of Op, by its name there. */
 #define COUNTERS_OPERATION(X, id, number, name)                                                                        \
