@@ -48,7 +48,8 @@ enum option_value {
 	OPTION_LONG,      /* unsigned int or unsigned long, as the length says. Wire: 4 or 8 bytes, little-endian */
 	OPTION_ERRNO,     /* int, an errno. Wire: 4 bytes, little-endian, values.proto Errno. SO_ERROR */
 	OPTION_LINGER,    /* struct linger. Wire: l_onoff and l_linger, each 4 bytes as above */
-	OPTION_TIMEVAL,   /* struct timeval. Wire: tv_sec and tv_usec, each 8 bytes, little-endian two's complement */
+	OPTION_TIMEVAL,   /* seconds and microseconds of 8 bytes each. Wire: the same, little-endian two's complement */
+	OPTION_TIMEVAL_WORDS, /* the same as two words, so of 4 bytes each on a 32-bit host. Wire: as OPTION_TIMEVAL */
 	OPTION_STRING,    /* text, as given: a terminator and padding belong to it if the host gave them. Need not be terminated */
 	OPTION_BYTES,     /* as it lies in memory: structures of Linux, for two ends with the same byte order and word size */
 };

@@ -39,6 +39,10 @@ wire_errno(int host)
 	case name: \
 		return SPLITSOCK__ERRNO__ERRNO_##name;
 		ERRNOS(TO_WIRE)
+#if EDEADLOCK != EDEADLK /* MIPS, PowerPC, SPARC */
+	case EDEADLOCK:
+		return SPLITSOCK__ERRNO__ERRNO_EDEADLK;
+#endif
 	}
 	return SPLITSOCK__ERRNO__ERRNO_EIO;
 }

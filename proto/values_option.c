@@ -12,11 +12,9 @@
 #include "proto/values.h"
 
 #include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <string.h>
-#include <sys/time.h>
 
 /* After <netinet/in.h>, these only add what the C library lacks. */
 #include <linux/icmp.h>
@@ -29,11 +27,21 @@
 
 #include "proto/values.pb-c.h"
 
-static_assert(sizeof(struct timeval) == 16, "on 64-bit machines SO_RCVTIMEO_OLD and _NEW take the same structure");
-
 /* Newer than Debian 12's headers. */
-#ifndef SO_RCVPRIORITY
-#define SO_RCVPRIORITY 82 /* Linux 6.14 */
+#ifndef SO_RCVPRIORITY /* Linux 6.14 */
+#if defined __hppa__
+#define SO_RCVPRIORITY 0x404d
+#elif defined __sparc__
+#define SO_RCVPRIORITY 0x5b
+#else
+#define SO_RCVPRIORITY 82
+#endif
+#endif
+#ifndef IP_LOCAL_PORT_RANGE
+#define IP_LOCAL_PORT_RANGE 51 /* Linux 6.3 */
+#endif
+#ifndef IP_PROTOCOL
+#define IP_PROTOCOL 52 /* Linux 6.4 */
 #endif
 #ifndef TCP_IS_MPTCP
 #define TCP_IS_MPTCP 43 /* Linux 6.8 */
@@ -46,6 +54,17 @@ static_assert(sizeof(struct timeval) == 16, "on 64-bit machines SO_RCVTIMEO_OLD 
 #endif
 #ifndef TCP_DELACK_MAX_US
 #define TCP_DELACK_MAX_US 46 /* Linux 6.15 */
+#endif
+
+/* Older headers have them only for who does without the C library's <netinet/in.h>. */
+#ifndef IPV6_FLOWINFO
+#define IPV6_FLOWINFO 11
+#endif
+#ifndef IPV6_FLOWLABEL_MGR
+#define IPV6_FLOWLABEL_MGR 32
+#endif
+#ifndef IPV6_FLOWINFO_SEND
+#define IPV6_FLOWINFO_SEND 33
 #endif
 
 /* The same names serve at two levels. */
@@ -94,8 +113,8 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(SOL_SOCKET, SO_PEERCRED, INTS, HOST, RO, 0) \
 	X(SOL_SOCKET, SO_RCVLOWAT, INT, LINK, RW, 0) \
 	X(SOL_SOCKET, SO_SNDLOWAT, INT, LINK, RO, 0) \
-	X(SOL_SOCKET, SO_RCVTIMEO_OLD, TIMEVAL, LINK, RW, 0) \
-	X(SOL_SOCKET, SO_SNDTIMEO_OLD, TIMEVAL, LINK, RW, 0) \
+	X(SOL_SOCKET, SO_RCVTIMEO_OLD, TIMEVAL_WORDS, LINK, RW, 0) \
+	X(SOL_SOCKET, SO_SNDTIMEO_OLD, TIMEVAL_WORDS, LINK, RW, 0) \
 	X(SOL_SOCKET, SO_BINDTODEVICE, STRING, HOST, RW, PRIVILEGED) \
 	X(SOL_SOCKET, SO_DETACH_FILTER, INT, HOST, WO, 0) \
 	X(SOL_SOCKET, SO_PEERNAME, BYTES, LOCAL, RO, 0) \
@@ -365,18 +384,19 @@ option_is_sure_on(const struct socket_option *option, int family, int type, int 
 /* ---- values ---------------------------------------------------------------------------------------- */
 
 /*
- * A value as numbers of 4 or 8 bytes: at least `count` of them, at most `count_max`. Kinds that are no numbers have none.
+ * A value as numbers of 4 or 8 bytes: at least `count` of them, at most `count_max`. Kinds that are no numbers have none. Where a
+ * number's size differs between host and wire, the host is a 32-bit one.
  */
 struct shape {
 	size_t count, count_max;
-	size_t size;
+	size_t host_size, wire_size;
 };
 
 #define INTS_MAX 64u /* SO_MEMINFO has 9 in Linux 6.18 */
 
-/* len is the value's length: an OPTION_LONG is known by it. */
+/* For a value of so many host bytes: an OPTION_LONG is known by it. */
 static struct shape
-shape_of(enum option_value value, size_t len)
+shape_of(enum option_value value, size_t host_len)
 {
 	switch (value) {
 	case OPTION_INT:
@@ -384,42 +404,87 @@ shape_of(enum option_value value, size_t len)
 	case OPTION_INT_EMPTY:
 	case OPTION_INT_LAX:
 	case OPTION_ERRNO:
-		return (struct shape){1, 1, 4};
+		return (struct shape){1, 1, 4, 4};
 	case OPTION_INTS:
-		return (struct shape){1, INTS_MAX, 4};
+		return (struct shape){1, INTS_MAX, 4, 4};
 	case OPTION_LONG:
-		return (struct shape){1, 1, len < 8 ? 4 : 8};
+		if (sizeof(long) == 4 || host_len < 8)
+			return (struct shape){1, 1, 4, 4};
+		return (struct shape){1, 1, 8, 8};
 	case OPTION_LINGER:
-		return (struct shape){2, 2, 4};
+		return (struct shape){2, 2, 4, 4};
 	case OPTION_TIMEVAL:
-		return (struct shape){2, 2, 8};
+		return (struct shape){2, 2, 8, 8};
+	case OPTION_TIMEVAL_WORDS:
+		return (struct shape){2, 2, sizeof(long), 8};
 	case OPTION_STRING:
 	case OPTION_BYTES:
 		break;
 	}
-	return (struct shape){0, 0, 1};
+	return (struct shape){0, 0, 1, 1};
 }
-static_assert(sizeof(int) == 4 && sizeof(long) == 8, "Linux on 64-bit machines");
+static_assert(sizeof(int) == 4, "Linux");
 static_assert(sizeof(struct linger) == 2 * sizeof(int), "two ints");
 
-/* Between the host's byte order and the wire's: the same change in both directions. */
-static void
-swap_numbers(uint8_t *out, const uint8_t *in, size_t size, size_t count)
+/* For a value that came with so many wire bytes. */
+static struct shape
+shape_on_wire(enum option_value value, size_t wire_len)
 {
-	for (size_t i = 0; i < count; i++, in += size, out += size) {
-		if (size == 8) {
-			uint64_t number;
+	struct shape shape = shape_of(value, wire_len);
 
-			memcpy(&number, in, 8);
-			number = htole64(number);
+	if (value == OPTION_LONG && wire_len >= 8)
+		shape.wire_size = 8;
+	return shape;
+}
+
+static int64_t
+host_number(const uint8_t *at, size_t size)
+{
+	int32_t small;
+	int64_t large;
+
+	if (size == 8) {
+		memcpy(&large, at, 8);
+		return large;
+	}
+	memcpy(&small, at, 4);
+	return small;
+}
+
+static void
+numbers_to_wire(uint8_t *out, const uint8_t *host, size_t count, struct shape shape)
+{
+	for (size_t i = 0; i < count; i++, host += shape.host_size) {
+		uint64_t number = (uint64_t)host_number(host, shape.host_size);
+
+		for (size_t byte = 0; byte < shape.wire_size; byte++)
+			*out++ = (uint8_t)(number >> 8 * byte);
+	}
+}
+
+/* A number that is too large for a word becomes the largest one, as the kernel has it when it is asked through one. */
+static void
+numbers_to_host(uint8_t *out, const uint8_t *wire, size_t count, struct shape shape, bool is_signed)
+{
+	for (size_t i = 0; i < count; i++, out += shape.host_size) {
+		uint64_t number = 0;
+		uint32_t small;
+
+		for (size_t byte = 0; byte < shape.wire_size; byte++)
+			number |= (uint64_t)*wire++ << 8 * byte;
+		if (shape.host_size == 8) {
 			memcpy(out, &number, 8);
-		} else {
-			uint32_t number;
-
-			memcpy(&number, in, 4);
-			number = htole32(number);
-			memcpy(out, &number, 4);
+			continue;
 		}
+		if (shape.wire_size == 8 && is_signed && (int64_t)number > INT32_MAX)
+			small = INT32_MAX;
+		else if (shape.wire_size == 8 && is_signed && (int64_t)number < INT32_MIN)
+			small = (uint32_t)INT32_MIN;
+		else if (shape.wire_size == 8 && !is_signed && number > UINT32_MAX)
+			small = UINT32_MAX;
+		else
+			small = (uint32_t)number;
+		memcpy(out, &small, 4);
 	}
 }
 
@@ -468,29 +533,30 @@ option_encode(const struct socket_option *option, const void *host, size_t host_
 		number = (int)wire_errno(number);
 		host = &number;
 	}
-	count = host_len / shape.size;
+	count = host_len / shape.host_size;
 	if (count < shape.count)
 		return -EINVAL;
 	if (count > shape.count_max)
 		count = shape.count_max;
-	if (count * shape.size > out_cap)
+	if (count * shape.wire_size > out_cap)
 		return -ENOBUFS;
-	swap_numbers(out, host, shape.size, count);
-	return (ssize_t)(count * shape.size);
+	numbers_to_wire(out, host, count, shape);
+	return (ssize_t)(count * shape.wire_size);
 }
 
 ssize_t
 option_decode(const struct socket_option *option, const uint8_t *wire, size_t wire_len, void *out, size_t out_cap)
 {
-	struct shape shape = shape_of(option->value, wire_len);
+	struct shape shape = shape_on_wire(option->value, wire_len);
+	size_t count = wire_len / shape.wire_size;
 
 	if (shape.count == 0)
 		return copy(out, out_cap, wire, wire_len);
-	if (wire_len % shape.size || wire_len < shape.count * shape.size || wire_len > shape.count_max * shape.size)
+	if (wire_len % shape.wire_size || count < shape.count || count > shape.count_max)
 		return -EINVAL;
-	if (wire_len > out_cap)
+	if (count * shape.host_size > out_cap)
 		return -ENOBUFS;
-	swap_numbers(out, wire, shape.size, wire_len / shape.size);
+	numbers_to_host(out, wire, count, shape, option->value != OPTION_LONG);
 	if (option->value == OPTION_ERRNO) {
 		int number;
 
@@ -498,7 +564,7 @@ option_decode(const struct socket_option *option, const uint8_t *wire, size_t wi
 		number = host_errno((uint32_t)number);
 		memcpy(out, &number, sizeof number);
 	}
-	return (ssize_t)wire_len;
+	return (ssize_t)(count * shape.host_size);
 }
 
 size_t
@@ -509,10 +575,10 @@ option_room(const struct socket_option *option, size_t room)
 	if (shape.count == 0)
 		return room;
 	if (shape.count == shape.count_max || room == 0)
-		return shape.count * shape.size;
-	if (room > shape.count_max * shape.size)
-		return shape.count_max * shape.size;
-	return (room + shape.size - 1) / shape.size * shape.size;
+		return shape.count * shape.host_size;
+	if (room > shape.count_max * shape.host_size)
+		return shape.count_max * shape.host_size;
+	return (room + shape.host_size - 1) / shape.host_size * shape.host_size;
 }
 
 size_t

@@ -296,6 +296,7 @@ whole(const struct socket_option *option, unsigned round)
 	case OPTION_LINGER:
 		return sizeof(struct linger);
 	case OPTION_TIMEVAL:
+	case OPTION_TIMEVAL_WORDS:
 		return sizeof(struct timeval);
 	case OPTION_STRING:
 	case OPTION_BYTES:
@@ -656,6 +657,7 @@ Test(values_kernel, lengths_given_to_setsockopt)
 			const struct socket_option *option = option_at(i);
 
 			if (!option->settable || (!is_int(option) && option->value != OPTION_LINGER && option->value != OPTION_TIMEVAL &&
+			                          option->value != OPTION_TIMEVAL_WORDS &&
 			                          option->value != OPTION_LONG))
 				continue;
 			for (size_t len = 0; len <= sizeof value; len++) {

@@ -335,6 +335,7 @@ kernel_sees(enum option_value value, const uint8_t *host, size_t len)
 	case OPTION_LINGER:
 		return seen_numbers(host, len, 4, 2, 2);
 	case OPTION_TIMEVAL:
+	case OPTION_TIMEVAL_WORDS:
 		return seen_numbers(host, len, 8, 2, 2);
 	case OPTION_STRING:
 	case OPTION_BYTES:
