@@ -320,6 +320,7 @@ handle_query(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	(void)op;
 	answer_local(sock, answer);
 	answer_peer(sock, answer);
+	answer->result.count = (uint32_t)sock_unsent(sock);
 	return sock->state == SOCK_CONNECTING ? fail(answer, EINPROGRESS) : OUTCOME_OK;
 }
 

@@ -284,6 +284,17 @@ sock_name(const struct sock *sock, int (*get)(int, struct sockaddr *, socklen_t 
 	return -wire_address_from_host(name, (struct sockaddr *)&address, len);
 }
 
+int
+sock_unsent(const struct sock *sock)
+{
+	int host = 0, link = 0;
+
+	ioctl(sock->host.fd, SIOCOUTQ, &host);
+	if (sock_is_stream(sock) && sock->state == SOCK_CONNECTED)
+		ioctl(sock->link.fd, SIOCINQ, &link);
+	return host + link + (int)(sock->up.len);
+}
+
 bool
 sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t len)
 {

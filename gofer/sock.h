@@ -93,6 +93,9 @@ void sock_update(struct sock *sock);
 /* The name getter's result as a message's address; zeroed when it fails. Returns 0 or an errno. */
 int sock_name(const struct sock *sock, int (*get)(int, struct sockaddr *, socklen_t *), struct wire_address *name);
 
+/* What the program has written and the peer has not acknowledged, SIOCOUTQ: in the host's socket, in our hands, in the link. */
+int sock_unsent(const struct sock *sock);
+
 /* Ends the connect under way, if the host has an answer, and tells whoever waits. With the address, for a caller who waits, too. False: freed. */
 bool sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t len);
 

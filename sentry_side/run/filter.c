@@ -13,7 +13,9 @@
 #include <linux/filter.h>
 #include <linux/netlink.h>
 #include <linux/seccomp.h>
+#include <linux/sockios.h>
 #include <stddef.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -101,10 +103,11 @@ static const struct sock_filter program[] = {
 		BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, MSG_OOB | MSG_ERRQUEUE | MSG_TRUNC, 1, 0),
 		RETURN(ALLOW),
 		RETURN(NOTIFY),
-	/* FIONREAD, and the socket ioctls 0x89xx. */
-	CALL(ioctl, 5),
+	/* FIONREAD, SIOCOUTQ, and the socket ioctls 0x89xx. */
+	CALL(ioctl, 7),
 		LOAD_LOW(1),
-		IF_EQUAL_RETURN(0x541b, NOTIFY),
+		IF_EQUAL_RETURN(FIONREAD, NOTIFY),
+		IF_EQUAL_RETURN(SIOCOUTQ, NOTIFY),
 		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0xffffff00),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x8900, 1, 0),
 	RETURN(ALLOW),

@@ -175,6 +175,40 @@ interface_ioctl(struct trap *trap, uint32_t request)
 	                link_interface_ioctl(pending->trap.link, request, &ifreq, len, pending_done, pending));
 }
 
+static void
+finish_unsent(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+	int unsent = (int)result->count;
+
+	if (result->error && result->error != EINPROGRESS)
+		trap_error(trap, result->error);
+	else if (trap_valid(trap))
+		trap_answer(trap, target_write(trap, trap->call.data.args[2], &unsent, sizeof unsent) ? 0 : EFAULT);
+}
+
+/* SIOCOUTQ: what the peer has not acknowledged; on a fresh socket nothing. */
+static void
+unsent_ioctl(struct trap *trap)
+{
+	struct pending *pending;
+	int none = 0;
+
+	if (link_is_stream(trap->link) && trap->link->state == LINK_LISTENING) {
+		trap_error(trap, EINVAL);
+		return;
+	}
+	if (!trap->link->opened) {
+		trap_answer(trap, target_write(trap, trap->call.data.args[2], &none, sizeof none) ? 0 : EFAULT);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->finish = finish_unsent;
+	pending_started(pending, link_query(pending->trap.link, pending_done, pending));
+}
+
 void
 trap_ioctl(struct trap *trap)
 {
@@ -196,6 +230,9 @@ trap_ioctl(struct trap *trap)
 		if (next < 0)
 			next = 0;
 		trap_answer(trap, target_write(trap, trap->call.data.args[2], &next, sizeof next) ? 0 : EFAULT);
+		return;
+	case SIOCOUTQ:
+		unsent_ioctl(trap);
 		return;
 	case SIOCGIFCONF:
 	case SIOCGIFNAME:

@@ -178,6 +178,26 @@ SCENARIO_V4_V6(tcp_data, fionread)
 	OBSERVE("unacknowledged %d", queued);
 }
 
+/* What one side has not had acknowledged and the other has not read is what was sent. */
+SCENARIO_V4_V6(tcp_data, unacknowledged)
+{
+	struct pair pair = tcp_pair(family);
+	int listener = tcp_listener(family), fresh = tcp_socket(family), bytes = -1, unread = -1;
+	static char data[300000];
+	ssize_t sent;
+
+	observe_call("fresh", ioctl(fresh, SIOCOUTQ, &bytes));
+	OBSERVE("%d", bytes);
+	observe_call("listener", ioctl(listener, SIOCOUTQ, &bytes));
+	sent = send(pair.client, data, sizeof data, MSG_DONTWAIT);
+	for (int i = 0; i < 300 && unread + bytes != sent; i++) {
+		ioctl(pair.client, SIOCOUTQ, &bytes);
+		ioctl(pair.server, SIOCINQ, &unread);
+		pause_ms(10);
+	}
+	OBSERVE("all there %d", sent > 0 && bytes + unread == sent);
+}
+
 SCENARIO_V4_V6(tcp_data, urgent)
 {
 	struct pair pair = tcp_pair(family);
