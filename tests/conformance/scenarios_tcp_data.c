@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 
+#include <linux/sockios.h>
+
 SCENARIO_V4_V6(tcp_data, send_recv)
 {
 	struct pair pair = tcp_pair(family);
