@@ -123,6 +123,11 @@ ctl_ask(struct ctl *ctl, Splitsock__AdminRequest *request)
 	if (!receive_frame(ctl, &frame))
 		return NULL;
 	reply = frame.kind == FRAME_REPLY && frame.id == ctl->next_id ? decode_admin_reply(&ctl->arena, &frame) : NULL;
+	/* A list may be empty; these are there or the answer is none. */
+	if (reply && reply->status == SPLITSOCK__STATUS__STATUS_OK &&
+	    ((request->ask_case == SPLITSOCK__ADMIN_REQUEST__ASK_STATUS && !reply->gofer) ||
+	     (request->ask_case == SPLITSOCK__ADMIN_REQUEST__ASK_STATS && !reply->counters)))
+		reply = NULL;
 	if (!reply || reply->status != SPLITSOCK__STATUS__STATUS_OK) {
 		log_error("the gofer at %s %s: is it of another version than splitsock-ctl " SPLITSOCK_VERSION "?", ctl->path,
 		          reply ? "does not know this question" : "answers something else");

@@ -42,9 +42,9 @@ run_status(struct ctl *ctl, const struct ctl_view *view)
 	request.ask_case = SPLITSOCK__ADMIN_REQUEST__ASK_STATUS;
 	request.status = &nothing;
 	reply = ctl_ask(ctl, &request);
-	if (reply && reply->gofer)
+	if (reply)
 		view->status(reply->gofer);
-	return reply && reply->gofer;
+	return reply;
 }
 
 static bool
@@ -58,7 +58,7 @@ run_stats(struct ctl *ctl, const struct ctl_view *view)
 	request.ask_case = SPLITSOCK__ADMIN_REQUEST__ASK_STATS;
 	request.stats = &nothing;
 	reply = ctl_ask(ctl, &request);
-	if (!reply || !reply->counters)
+	if (!reply)
 		return false;
 	counters_from_message(values, reply->counters);
 	view->stats(values, reply->counters->host);

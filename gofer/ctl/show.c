@@ -92,13 +92,17 @@ show_sockets_heading(void)
 	       "Peer Address:Port", "Session", "Pid", "Uid");
 }
 
+/* As ss(8) has it: without a name it is the unspecified address. */
 static const char *
-endpoint(const Splitsock__Address *address, char *out, size_t size)
+endpoint(const Splitsock__AdminSocket *sock, const Splitsock__Address *address, char *out, size_t size)
 {
 	char text[64], port[16] = "*";
 	bool brackets;
 
-	ctl_address(address, text, sizeof text);
+	if (address)
+		ctl_address(address, text, sizeof text);
+	else
+		strcpy(text, sock->family == AF_INET ? "0.0.0.0" : sock->family == AF_INET6 ? "::" : "*");
 	brackets = strchr(text, ':');
 	if (ctl_port(address) >= 0)
 		snprintf(port, sizeof port, "%d", ctl_port(address));
@@ -112,8 +116,8 @@ show_socket(const Splitsock__AdminSocket *sock)
 	char local[96], peer[96], pid[24], uid[24];
 
 	printf("%-5s %-10s %-8" PRIu64 " %-8" PRIu64 " %28s %28s  %016" PRIx64 " %10s %10s\n", ctl_netid(sock), ctl_state(sock),
-	       sock->receive_queue, sock->send_queue, endpoint(sock->local, local, sizeof local),
-	       endpoint(sock->peer, peer, sizeof peer), sock->session, number_or_dash(sock->pid, sock->pid, pid, sizeof pid),
+	       sock->receive_queue, sock->send_queue, endpoint(sock, sock->local, local, sizeof local),
+	       endpoint(sock, sock->peer, peer, sizeof peer), sock->session, number_or_dash(sock->pid, sock->pid, pid, sizeof pid),
 	       number_or_dash(sock->uid, sock->uid != UINT64_MAX, uid, sizeof uid));
 }
 
