@@ -151,22 +151,24 @@ await_connect(struct sock *sock, const Splitsock__Op *op, const struct sockaddr_
               struct answer *answer)
 {
 	struct waiter *waiter;
+	bool linked = sock->link.fd >= 0, wait = op->connect->wait;
+	int failed;
 
 	sock->state = SOCK_CONNECTING;
 	/* On loopback the host is done before we ask. */
-	if (!(op->connect->wait ? sock_finish_connect(sock, (const struct sockaddr *)address, len) : sock_finish_connect(sock, NULL, 0)))
+	if (!sock_finish_connect(sock, wait ? (const struct sockaddr *)address : NULL, len, &failed))
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST); /* the event before this says why */
-	if (sock->state == SOCK_OPEN && !op->connect->wait && error == EINPROGRESS) {
+	if (failed && !linked && !wait) {
 		/* Who does not wait hears of the failure through the link, once it is there. */
 		sock->state = SOCK_RESET;
+		sock->error = failed;
 		return fail(answer, error);
 	}
 	answer_local(sock, answer);
-	if (sock->state == SOCK_OPEN || sock->state == SOCK_RESET) {
-		error = sock->error;
-		if (sock->state == SOCK_OPEN)
+	if (failed) {
+		if (!linked)
 			sock->error = 0;
-		return fail(answer, error);
+		return fail(answer, failed);
 	}
 	if (sock->state == SOCK_CONNECTED) {
 		answer_peer(sock, answer);
@@ -200,6 +202,8 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 		return outcome;
 	if (!sock_is_stream(sock))
 		return connect_datagram(sock, &address, len, answer);
+	if (op->connect->again)
+		sock->error = 0;
 	if (sock->error) { /* what the connect before this one came to */
 		error = sock->error;
 		sock->error = 0;
@@ -219,8 +223,8 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 		sock->state = SOCK_CONNECTED;
 		count_session(sock->session, COUNTER_CONNECTS_OK, 1);
 	}
-	if (!error && address.ss_family == AF_UNSPEC && sock->state == SOCK_LISTENING)
-		sock->state = SOCK_OPEN;
+	if (!error && address.ss_family == AF_UNSPEC && sock->link.fd >= 0)
+		sock_unlink(sock, 0);
 	if (error)
 		return await_connect(sock, op, &address, len, error, answer);
 	answer_local(sock, answer);
@@ -276,7 +280,9 @@ handle_get_option(struct sock *sock, const Splitsock__Op *op, struct answer *ans
 		len = VALUE_MAX;
 	if (option->level == SOL_SOCKET && option->name == SO_ERROR && sock->state == SOCK_CONNECTING) {
 		/* The host may be done already, and the loop not have looked. This may free the sock, and then the event says why. */
-		if (!sock_finish_connect(sock, NULL, 0))
+		int failed;
+
+		if (!sock_finish_connect(sock, NULL, 0, &failed))
 			return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
 	}
 	if (sock->host.fd < 0)

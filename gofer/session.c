@@ -166,6 +166,16 @@ session_send_closed(struct session *session, uint64_t handle, int error)
 }
 
 void
+session_send_unlinked(struct session *session, uint64_t handle, int error)
+{
+	Splitsock__Event event = SPLITSOCK__EVENT__INIT;
+
+	event.unlinked = handle;
+	event.error = wire_errno(error);
+	session_send(session, FRAME_EVENT, 0, &event.base);
+}
+
+void
 session_send_reset(struct session *session, uint64_t handle)
 {
 	Splitsock__Event event = SPLITSOCK__EVENT__INIT;

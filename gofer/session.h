@@ -64,6 +64,7 @@ void session_attach_channel(struct session *session, int fd);
 /* Packs and queues a message on the control stream. The session may be ended, but not freed, by the time it returns. */
 void session_send(struct session *session, enum frame_kind kind, uint32_t id, const ProtobufCMessage *message);
 void session_send_closed(struct session *session, uint64_t handle, int error);
+void session_send_unlinked(struct session *session, uint64_t handle, int error);
 void session_send_reset(struct session *session, uint64_t handle);
 
 /* Drops sessions whose handshake is overdue. */

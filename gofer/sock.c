@@ -33,7 +33,7 @@ host_ready(struct watch *watch, uint32_t events)
 		sock->down_urgent = true;
 	switch (sock->state) {
 	case SOCK_CONNECTING:
-		alive = sock_finish_connect(sock, NULL, 0);
+		alive = sock_finish_connect(sock, NULL, 0, &error);
 		break;
 	case SOCK_CONNECTED:
 		alive = relay_stream(sock, events & ~(uint32_t)EPOLLOUT);
@@ -158,8 +158,11 @@ sock_attach_link(struct sock *sock, int fd, uint32_t plug)
 	count_session(sock->session, COUNTER_LINKS, 1);
 	if (!sock_is_stream(sock))
 		setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &(int){1}, sizeof(int)); /* see relay_datagram_up() */
-	if (sock->state == SOCK_CONNECTED ? !relay_stream(sock, false) : sock->state == SOCK_RESET && !sock_host_gone(sock, sock->error))
+	if (sock->state == SOCK_CONNECTED ? !relay_stream(sock, false)
+	                                  : sock->state == SOCK_RESET && sock->host.fd < 0 && !sock_host_gone(sock, sock->error))
 		return false;
+	if (sock->state == SOCK_RESET && sock->host.fd >= 0)
+		sock_unlink(sock, sock->error);
 	sock_update(sock);
 	return true;
 }
@@ -296,13 +299,14 @@ sock_unsent(const struct sock *sock)
 }
 
 bool
-sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t len)
+sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t len, int *failed)
 {
 	struct pollfd poll_fd = {.fd = sock->host.fd, .events = POLLOUT};
 	struct sockaddr_storage peer;
 	socklen_t error_len = sizeof(int), peer_len = sizeof peer;
 	int error = 0;
 
+	*failed = 0;
 	/*
 	 * After a connect that did not wait, the kernel lets one more connect succeed before it says EISCONN; after one that waited
 	 * it does not. Ours never waits. So for a program that does, asking by connect() comes to the same.
@@ -320,12 +324,38 @@ sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t
 		if (!error && sock->waiters && getpeername(sock->host.fd, (struct sockaddr *)&peer, &peer_len) == 0)
 			connect(sock->host.fd, (struct sockaddr *)&peer, peer_len);
 	}
+	*failed = error;
 	if (error)
 		return sock_connect_failed(sock, error);
 	sock->state = SOCK_CONNECTED;
 	count_session(sock->session, COUNTER_CONNECTS_OK, 1);
 	wake_waiters(sock, 0);
 	return relay_stream(sock, false);
+}
+
+static bool
+link_is_gone(const struct sock *sock)
+{
+	struct pollfd link = {.fd = sock->link.fd};
+
+	return sock->link_hung_up || (poll(&link, 1, 0) == 1 && link.revents & POLLHUP);
+}
+
+void
+sock_unlink(struct sock *sock, int error)
+{
+	if (sock->ahead)
+		relay_listener_free(sock);
+	wake_waiters(sock, ECONNABORTED);
+	relay_stream_free(sock);
+	loop_close(&sock->session->gofer->loop, &sock->link);
+	sock->state = SOCK_OPEN;
+	sock->error = error; /* for a request that has crossed the event */
+	sock->plug = 0;
+	sock->ahead = sock->record_cost = 0;
+	sock->up_urgent = sock->down_urgent = sock->up_ended = sock->down_ended = false;
+	sock->link_hung_up = sock->link_full = sock->starved = false;
+	session_send_unlinked(sock->session, sock->handle, error);
 }
 
 bool
@@ -338,10 +368,14 @@ sock_connect_failed(struct sock *sock, int error)
 	connect(sock->host.fd, &(struct sockaddr){.sa_family = AF_UNSPEC}, sizeof(struct sockaddr));
 	sock->state = SOCK_OPEN;
 	wake_waiters(sock, error);
-	/* With a link, its filler stays unread, so that closing it shows the program an error, a hang-up and SO_ERROR. */
+	if (sock->link.fd >= 0 && link_is_gone(sock)) {
+		sock_free(sock);
+		return false;
+	}
+	/* Its filler stays unread, so that closing it shows the program an error, a hang-up and SO_ERROR. */
 	if (sock->link.fd >= 0)
-		return sock_host_gone(sock, error);
-	if (!told)
+		sock_unlink(sock, error);
+	else if (!told)
 		sock->error = error;
 	return true;
 }

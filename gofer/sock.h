@@ -12,7 +12,7 @@ enum sock_state {
 	SOCK_CONNECTING, /* a stream connect is under way */
 	SOCK_CONNECTED,  /* a stream that relays */
 	SOCK_LISTENING,  /* host connections become records on the link */
-	SOCK_RESET,      /* the host's side is gone; the link waits for a byte to leave unread */
+	SOCK_RESET,      /* the host's side is gone, or its connect has failed: the link waits for a byte to leave unread, or is awaited */
 	SOCK_STATES
 };
 
@@ -96,8 +96,14 @@ int sock_name(const struct sock *sock, int (*get)(int, struct sockaddr *, sockle
 /* What the program has written and the peer has not acknowledged, SIOCOUTQ: in the host's socket, in our hands, in the link. */
 int sock_unsent(const struct sock *sock);
 
-/* Ends the connect under way, if the host has an answer, and tells whoever waits. With the address, for a caller who waits, too. False: freed. */
-bool sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t len);
+/*
+ * Ends the connect under way, if the host has an answer, and tells whoever waits. With the address, for a caller who waits, too.
+ * *error: it has failed. False: freed.
+ */
+bool sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t len, int *error);
+
+/* Ends the link, in a way that shows as an error if the program has not read all; the host's socket may be connected again. */
+void sock_unlink(struct sock *sock, int error);
 
 /* The connect under way has failed. False: freed. */
 bool sock_connect_failed(struct sock *sock, int error);

@@ -195,6 +195,19 @@ ss_bind(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
 	return answer(error);
 }
 
+/* Puts another A under the program's number. */
+static int
+renew(struct link **link, int fd, bool nonblocking)
+{
+	_cleanup_close_ int a = -1;
+	int error = link_renew(link, fd, nonblocking ? SOCK_NONBLOCK : 0, &a);
+
+	if (error)
+		return error;
+	(*link)->fd = fd;
+	return dup3(a, fd, fcntl(fd, F_GETFD) & FD_CLOEXEC ? O_CLOEXEC : 0) < 0 ? -errno : 0;
+}
+
 int
 ss_connect(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
 {
@@ -204,9 +217,18 @@ ss_connect(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
 	bool nonblocking;
 	int error;
 
-	if (!link || !(wait = wait_new()))
+	if (!link)
 		return -1;
 	nonblocking = fcntl(fd, F_GETFL) & O_NONBLOCK;
+	if (link_is_stream(link) && link_is_over(link)) {
+		error = link_reconnect(link, fd);
+		if (!error)
+			error = -renew(&link, fd, nonblocking);
+		if (error)
+			return fail(error);
+	}
+	if (!(wait = wait_new()))
+		return -1;
 	error = link_connect(link, address, len, !nonblocking, wait_done, wait, &id);
 	if (error) {
 		wait_for(wait, error);

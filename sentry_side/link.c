@@ -267,6 +267,23 @@ on_closed(void *arg, uint64_t handle, int error)
 }
 
 static void
+on_unlinked(void *arg, uint64_t handle, int error)
+{
+	struct ss *ss = arg;
+	struct link_key *key;
+
+	pthread_mutex_lock(&ss->lock);
+	key = table_find(&ss->by_handle, handle);
+	if (key) {
+		key->link->was_connected = false;
+		key->link->error = error;
+		key->link->state = LINK_FAILED;
+		key->link->linked = false;
+	}
+	pthread_mutex_unlock(&ss->lock);
+}
+
+static void
 on_ended(void *arg)
 {
 	struct ss *ss = arg;
@@ -360,6 +377,61 @@ link_accept_stash(struct link *link, int accepted_fd, struct link *accepted)
 	link->stashed = accepted;
 	link->stashed_fd = accepted_fd;
 	send_bare_op(link->ss, link->by_handle.key, SPLITSOCK__OP__OP_POKE);
+}
+
+/* ---- another A ---------------------------------------------------------------------------------- */
+
+/* Gives the link another A. With the lock held. */
+static int
+link_rekey(struct link *link, uint64_t inode)
+{
+	struct ss *ss = link->ss;
+	struct link_key *stale = table_find(&ss->by_inode, inode);
+
+	if (stale)
+		link_forget(stale->link);
+	if (table_find(&ss->by_inode, link->by_inode.key) == &link->by_inode)
+		table_remove(&ss->by_inode, &link->by_inode);
+	link->by_inode.key = inode;
+	if (!table_add(&ss->by_inode, &link->by_inode))
+		return -ENOMEM;
+	link->state = LINK_BOUND;
+	link->error = 0;
+	link->told = link->urgent = false;
+	link->again = true;
+	ss->made++;
+	return 0;
+}
+
+int
+link_renew(struct link **link, int old_fd, int type, int *fd)
+{
+	struct ss *ss = (*link)->ss;
+	_cleanup_close_ int a = -1;
+	struct link *other;
+	struct stat st;
+	struct epoll_event event = {.events = EPOLLONESHOT};
+	int error;
+
+	if ((*link)->state != LINK_FAILED) {
+		error = link_socket(ss, (*link)->family, (*link)->type | type, (*link)->protocol, fd, &other);
+		if (error)
+			return error;
+		link_unref(*link);
+		*link = other;
+		return 0;
+	}
+	a = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | type, 0);
+	if (a < 0 || fstat(a, &st) < 0 || epoll_ctl(ss->alive, EPOLL_CTL_ADD, a, &event) < 0)
+		return -errno;
+	pthread_mutex_lock(&ss->lock);
+	error = link_rekey(*link, st.st_ino);
+	pthread_mutex_unlock(&ss->lock);
+	if (error)
+		return error;
+	inherit(*link, old_fd, *link, a);
+	*fd = take_fd(&a);
+	return 0;
 }
 
 /* ---- sweeping ----------------------------------------------------------------------------------- */
@@ -484,7 +556,7 @@ link_sweep(struct ss *ss)
 int
 ss_init(struct ss *ss, const char *url)
 {
-	struct session_events events = {.reset = on_reset, .closed = on_closed, .ended = on_ended, .arg = ss};
+	struct session_events events = {.reset = on_reset, .closed = on_closed, .unlinked = on_unlinked, .ended = on_ended, .arg = ss};
 	int error;
 
 	pthread_mutex_init(&ss->lock, NULL);

@@ -20,6 +20,7 @@ enum link_state {
 	LINK_CONNECTING, /* stream: A is plugged */
 	LINK_CONNECTED,  /* stream: A carries the bytes. Datagram: there is a peer */
 	LINK_LISTENING,  /* A carries link_accepted records */
+	LINK_FAILED,     /* stream: its connect has failed, and A has hung up; the host socket remains */
 	LINK_CLOSED,     /* the gofer has let go of it: A has hung up */
 };
 
@@ -48,7 +49,7 @@ struct link {
 	atomic_bool opened;  /* the gofer has confirmed the host socket */
 	atomic_bool queued;  /* a connection that is still in its listener's queue, too */
 	atomic_bool linked;  /* A is connected to the gofer, which therefore sees it close */
-	atomic_int error;    /* LINK_CLOSED: why, for SO_ERROR */
+	atomic_int error;    /* LINK_FAILED, LINK_CLOSED: why, for SO_ERROR */
 	atomic_bool was_connected; /* LINK_CLOSED: it had been LINK_CONNECTED */
 	atomic_bool connected_untold; /* connected, but a signal ended the call that waited for it */
 	atomic_bool shut_down; /* datagram: by the program */
@@ -57,7 +58,8 @@ struct link {
 	atomic_int stamp;    /* stream: the SO_TIMESTAMP* option that is on, or 0 */
 	atomic_bool zerocopy; /* SO_ZEROCOPY is on */
 	atomic_uint zerocopy_sent, zerocopy_told; /* sends with MSG_ZEROCOPY, and those whose completion was read */
-	atomic_bool told;    /* LINK_CLOSED: a connect has told that the one before failed */
+	atomic_bool again;   /* the next connect is the first of this A, but not of the host socket */
+	atomic_bool told;    /* LINK_FAILED, LINK_CLOSED: a connect has told that the one before failed */
 	struct link_name local, peer;
 	struct link_option deferred[LINK_DEFERRED_MAX]; /* set before there was a host socket */
 	unsigned deferred_count;
@@ -114,6 +116,13 @@ link_is_stream(const struct link *link)
 	return link->type == SOCK_STREAM;
 }
 
+/* A has hung up, by the gofer's doing. */
+static inline bool
+link_is_over(const struct link *link)
+{
+	return link->state == LINK_FAILED || link->state == LINK_CLOSED;
+}
+
 /* With ss->lock held: the gofer has let go of it. */
 void link_set_closed(struct link *link, int error);
 
@@ -127,6 +136,17 @@ void link_unref(struct link *link);
  * referenced for the caller. Returns 0 or a negative errno.
  */
 int link_socket(struct ss *ss, int family, int type, int protocol, int *fd, struct link **link);
+
+/*
+ * connect on a stream that is over. Returns a positive errno to tell, or 0: the program's descriptor needs another A, and then connect
+ * may go on.
+ */
+int link_reconnect(struct link *link, int fd);
+/*
+ * Makes another A for the stream whose A is old_fd, with what was set on that one. *link becomes another one if the host socket is gone,
+ * and the caller's reference moves along. `type` may carry SOCK_NONBLOCK. Returns 0 or a negative errno.
+ */
+int link_renew(struct link **link, int old_fd, int type, int *fd);
 
 /* Has the gofer open the host socket now, without waiting. */
 int link_open(struct link *link);

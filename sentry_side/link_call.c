@@ -219,6 +219,7 @@ link_connect(struct link *link, const struct sockaddr *address, socklen_t len, b
 		return error;
 	connect.address = &message;
 	connect.wait = wait;
+	connect.again = atomic_exchange(&link->again, false);
 	op.op_case = SPLITSOCK__OP__OP_CONNECT;
 	op.connect = &connect;
 	return call_one(link, &op, done, arg, id);
@@ -250,7 +251,7 @@ static void
 set_state(struct link *link, enum link_state state)
 {
 	pthread_mutex_lock(&link->ss->lock);
-	if (link->state != LINK_CLOSED)
+	if (!link_is_over(link))
 		link->state = state;
 	pthread_mutex_unlock(&link->ss->lock);
 }
@@ -276,7 +277,7 @@ link_finish_connect(struct link *link, int fd, bool nonblocking, const struct li
 		link->connected_untold = false;
 		return 0;
 	}
-	if (link->state == LINK_CLOSED) {
+	if (link_is_over(link)) {
 		int told;
 		socklen_t len = sizeof told;
 
@@ -295,6 +296,22 @@ link_finish_connect(struct link *link, int fd, bool nonblocking, const struct li
 	if (nonblocking && first)
 		return EINPROGRESS;
 	return result->error;
+}
+
+int
+link_reconnect(struct link *link, int fd)
+{
+	int error = 0;
+	socklen_t len = sizeof error;
+
+	if (link->was_connected)
+		return EISCONN;
+	if (link->told)
+		return 0;
+	/* The first connect after one that failed tells of the failure, or, if SO_ERROR has, that there was one. */
+	link->told = true;
+	getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &len);
+	return error ? link->error : ECONNABORTED;
 }
 
 void
@@ -514,7 +531,7 @@ local_option(struct link *link, int fd, int level, int name, int *value)
 	case SO_ERROR:
 		/* Together: a link that is closed between two looks would seem to be one that has no host socket yet. */
 		pthread_mutex_lock(&link->ss->lock);
-		closed = link->state == LINK_CLOSED;
+		closed = link_is_over(link);
 		opened = link->opened;
 		pthread_mutex_unlock(&link->ss->lock);
 		if (closed) {
@@ -577,7 +594,7 @@ link_finish_get_option(struct link *link, int fd, int level, int name, const str
 	uint8_t host[LINK_VALUE_MAX];
 	ssize_t host_len;
 
-	if (result->error && link->state == LINK_CLOSED)
+	if ((result->error && link->state == LINK_CLOSED) || (level == SOL_SOCKET && name == SO_ERROR && link_is_over(link)))
 		return link_get_option(link, fd, level, name, value, len, NULL, NULL) == 1 ? 0 : result->error;
 	if (result->error)
 		return result->error;

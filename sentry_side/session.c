@@ -142,6 +142,8 @@ take_event(struct session *session, const struct frame *frame)
 		session->events.reset(session->events.arg, event->reset);
 	if (event->closed && session->events.closed)
 		session->events.closed(session->events.arg, event->closed, host_errno(event->error));
+	if (event->unlinked && session->events.unlinked)
+		session->events.unlinked(session->events.arg, event->unlinked, host_errno(event->error));
 	codec_free(&arena);
 	return true;
 }

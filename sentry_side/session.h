@@ -27,6 +27,7 @@ typedef void (*reply_fn)(void *arg, size_t result_count, Splitsock__Result **res
 struct session_events {
 	void (*reset)(void *arg, uint64_t handle);
 	void (*closed)(void *arg, uint64_t handle, int error);
+	void (*unlinked)(void *arg, uint64_t handle, int error);
 	void (*ended)(void *arg);
 	void *arg;
 };

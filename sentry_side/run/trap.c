@@ -225,49 +225,34 @@ abandon_connect(struct pending *pending)
 }
 
 /*
- * The gofer let go of this stream when its connect failed or it was reset. The kernel would let the program connect the same
- * descriptor again, so it gets a fresh A under the same number.
+ * The stream's A has hung up, when its connect failed or was dissolved. The kernel would let the program connect the same descriptor
+ * again, so it gets a fresh A under the same number.
  */
 static int
 renew(struct trap *trap)
 {
-	struct link *link;
-	int fd, error, flags = is_nonblocking(trap) ? SOCK_NONBLOCK : 0;
+	int number = (int)trap->call.data.args[0], fd;
+	int error = link_renew(&trap->link, trap->a, is_nonblocking(trap) ? SOCK_NONBLOCK : 0, &fd);
 
-	error = link_socket(&trap->supervisor->ss, trap->link->family, trap->link->type | flags, trap->link->protocol, &fd, &link);
 	if (error)
 		return error;
-	error = trap_replace_fd(trap, (int)trap->call.data.args[0], fd);
+	error = trap_replace_fd(trap, number, fd);
 	if (error) {
 		close(fd);
-		link_unref(link);
 		return error;
 	}
 	close(trap->a);
-	link_unref(trap->link);
-	link->pid = (int)trap->call.pid;
-	link->fd = (int)trap->call.data.args[0];
+	trap->link->pid = (int)trap->call.pid;
+	trap->link->fd = number;
 	trap->a = fd;
-	trap->link = link;
 	return 0;
 }
 
-/* connect on a stream that the gofer has let go of. Returns 0 when it may go on, or a positive errno. */
-static int
-reconnect(struct trap *trap)
+/* AF_UNSPEC: the connection is dissolved, with a reset, and the descriptor as fresh as if there had been none. */
+static void
+finish_dissolve(struct pending *pending, const struct link_result *result)
 {
-	struct link *link = trap->link;
-	int error = 0;
-	socklen_t len = sizeof error;
-
-	if (link->was_connected)
-		return EISCONN;
-	if (link->told)
-		return -renew(trap);
-	/* The first connect after one that failed tells of the failure, or, if SO_ERROR has, that there was one. */
-	link->told = true;
-	getsockopt(trap->a, SOL_SOCKET, SO_ERROR, &error, &len);
-	return error ? link->error : ECONNABORTED;
+	trap_answer(&pending->trap, result->error ? result->error : renew(&pending->trap));
 }
 
 void
@@ -279,12 +264,10 @@ trap_connect(struct trap *trap)
 	struct pending *pending;
 	int error = take_address(trap, trap->call.data.args[1], trap->call.data.args[2], &address);
 
-	if (!error && link_is_stream(trap->link) && trap->link->state == LINK_CLOSED)
-		error = reconnect(trap);
-	else if (!error && link_is_stream(trap->link) && trap->link->linked && address.ss_family == AF_UNSPEC) {
-		/* Dissolves the connection: the descriptor is as fresh as if there had been none. */
-		trap_answer(trap, renew(trap));
-		return;
+	if (!error && link_is_stream(trap->link) && link_is_over(trap->link)) {
+		error = link_reconnect(trap->link, trap->a);
+		if (!error)
+			error = -renew(trap);
 	}
 	if (error) {
 		trap_error(trap, error);
@@ -294,6 +277,12 @@ trap_connect(struct trap *trap)
 	if (!pending)
 		return;
 	pending->nonblocking = is_nonblocking(&pending->trap);
+	if (link_is_stream(pending->trap.link) && pending->trap.link->linked && address.ss_family == AF_UNSPEC) {
+		pending->finish = finish_dissolve;
+		pending_started(pending, link_connect(pending->trap.link, (struct sockaddr *)&address,
+		                                      (socklen_t)trap->call.data.args[2], false, pending_done, pending, NULL));
+		return;
+	}
 	pending->finish = finish_connect;
 	pending->abandon = abandon_connect;
 	if (getsockopt(pending->trap.a, SOL_SOCKET, SO_SNDTIMEO, &timeout, &timeout_len) == 0 &&

@@ -761,7 +761,7 @@ trap_recvfrom(struct trap *trap)
 		trap_continue(trap);
 	else if ((int)trap->call.data.args[3] & MSG_ERRQUEUE)
 		receive_error(trap);
-	else if (link_is_stream(trap->link) && !trap->link->linked && trap->link->state != LINK_CLOSED)
+	else if (link_is_stream(trap->link) && !trap->link->linked && !link_is_over(trap->link))
 		trap_error(trap, ENOTCONN);
 	else
 		receive(trap, try_recvfrom, (int)trap->call.data.args[3]);
@@ -777,7 +777,7 @@ trap_recvmsg(struct trap *trap)
 		trap_error(trap, error);
 	else if ((int)trap->call.data.args[2] & MSG_ERRQUEUE)
 		receive_error(trap);
-	else if (link_is_stream(trap->link) && !trap->link->linked && trap->link->state != LINK_CLOSED)
+	else if (link_is_stream(trap->link) && !trap->link->linked && !link_is_over(trap->link))
 		trap_error(trap, ENOTCONN);
 	else if (link_is_stream(trap->link) && !message.name_at && !trap->link->stamp)
 		trap_continue(trap);

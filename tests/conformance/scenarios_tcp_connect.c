@@ -127,6 +127,55 @@ SCENARIO_V4_V6(tcp_connect, retry_after_refusal_nonblocking)
 	observe_recv("server", accept_from(refusing), 10, 0);
 }
 
+/* The socket is the same one: what was set on it holds, before the failure, after it, and for the connection. */
+SCENARIO_V4_V6(tcp_connect, refusal_changes_nothing_else)
+{
+	int refusing = tcp_bound(family), fd = must("socket", socket(family, SOCK_STREAM | SOCK_NONBLOCK, 0)), accepted;
+	struct address at = local_of(refusing), own = loopback(family, 0);
+	struct timeval timeout = {.tv_sec = 3};
+
+	set_option(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+	set_option(fd, IPPROTO_TCP, TCP_KEEPIDLE, 77);
+	must("SO_RCVTIMEO", setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof timeout));
+	must("bind", bind(fd, SA(&own), own.length));
+	own = local_of(fd);
+	for (int round = 0; round < 2; round++) {
+		observe_call("connect", connect_fd(fd, &at));
+		wait_for(fd, POLLOUT);
+		observe_so_error("refused", fd);
+		observe_option("SO_KEEPALIVE", fd, SOL_SOCKET, SO_KEEPALIVE);
+		observe_option("TCP_KEEPIDLE", fd, IPPROTO_TCP, TCP_KEEPIDLE);
+		observe_set_option("TCP_NODELAY", fd, IPPROTO_TCP, TCP_NODELAY, 1);
+		observe_call("connect tells", connect_fd(fd, &at));
+	}
+	must("listen", listen(refusing, 4));
+	observe_call("connect again", connect_fd(fd, &at));
+	wait_for(fd, POLLOUT);
+	observe_so_error("connected", fd);
+	observe_option("SO_KEEPALIVE", fd, SOL_SOCKET, SO_KEEPALIVE);
+	observe_option("TCP_KEEPIDLE", fd, IPPROTO_TCP, TCP_KEEPIDLE);
+	observe_option("TCP_NODELAY", fd, IPPROTO_TCP, TCP_NODELAY);
+	must("SO_RCVTIMEO", getsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &timeout, &(socklen_t){sizeof timeout}));
+	OBSERVE("SO_RCVTIMEO %ld", (long)timeout.tv_sec);
+	accepted = accept_from(refusing);
+	OBSERVE("from where it is bound %d", port_of(fd) == ntohs(((struct sockaddr_in *)&own.storage)->sin_port));
+	send_text(fd, "hello");
+	observe_recv("server", accepted, 10, 0);
+}
+
+SCENARIO_V4_V6(tcp_connect, unspec_while_listening)
+{
+	int listener = tcp_listener(family), fd = tcp_socket(family);
+	struct sockaddr unspec = {.sa_family = AF_UNSPEC};
+	struct address at = local_of(listener);
+
+	observe_call("disconnect", connect(listener, &unspec, sizeof unspec));
+	observe_option("SO_ACCEPTCONN", listener, SOL_SOCKET, SO_ACCEPTCONN);
+	observe_call("connect", connect_fd(fd, &at));
+	observe_call("listen", listen(listener, 4));
+	observe_call("disconnect fresh", connect(tcp_socket(family), &unspec, sizeof unspec));
+}
+
 SCENARIO_V4_V6(tcp_connect, already_connected)
 {
 	struct pair pair = tcp_pair(family);
