@@ -34,6 +34,7 @@ struct admin {
 	struct gofer *gofer;
 	struct watch watch;
 	char *path;
+	bool bound; /* the file is ours */
 	struct admin_connection *connections;
 };
 
@@ -235,8 +236,10 @@ admin_listen(struct admin *admin)
 		return -EEXIST;
 	admin->watch.fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	/* Nobody can connect before listen(). */
-	if (admin->watch.fd < 0 || bind(admin->watch.fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-	    chmod(admin->path, 0600) < 0 || listen(admin->watch.fd, ADMIN_CONNECTIONS_MAX) < 0)
+	if (admin->watch.fd < 0 || bind(admin->watch.fd, (struct sockaddr *)&address, sizeof address) < 0)
+		return -errno;
+	admin->bound = true;
+	if (chmod(admin->path, 0600) < 0 || listen(admin->watch.fd, ADMIN_CONNECTIONS_MAX) < 0)
 		return -errno;
 	return loop_watch(&admin->gofer->loop, &admin->watch, EPOLLIN);
 }
@@ -267,7 +270,7 @@ admin_free(struct admin *admin)
 		return;
 	while (admin->connections)
 		connection_free(admin->connections);
-	if (admin->watch.fd >= 0)
+	if (admin->bound)
 		unlink(admin->path);
 	loop_close(&admin->gofer->loop, &admin->watch);
 	free(admin->path);

@@ -128,7 +128,7 @@ Test(daemon, files_of_a_dead_gofer_are_taken_over)
 {
 	gofer_start(&gofer, NULL);
 	gofer_kill(&gofer);
-	cr_assert(is_socket("") && is_socket(LINK_STREAM_SUFFIX) && is_socket(LINK_SEQPACKET_SUFFIX), "a killed gofer leaves its files");
+	cr_assert(is_socket("") && is_socket(LINK_STREAM_SUFFIX) && is_socket(LINK_SEQPACKET_SUFFIX) && is_socket(LINK_ADMIN_SUFFIX), "a killed gofer leaves its files");
 	gofer_launch(&gofer, NULL);
 	assert_serves(&gofer);
 	gofer_stop(&gofer);
@@ -137,9 +137,9 @@ Test(daemon, files_of_a_dead_gofer_are_taken_over)
 /* A path is taken over only if it is a socket: never a file that somebody may want. */
 Test(daemon, file_that_is_no_socket_is_left_alone)
 {
-	static const char *const suffixes[] = {"", LINK_STREAM_SUFFIX, LINK_SEQPACKET_SUFFIX};
+	static const char *const suffixes[] = {"", LINK_STREAM_SUFFIX, LINK_SEQPACKET_SUFFIX, LINK_ADMIN_SUFFIX};
 
-	for (size_t i = 0; i < 3; i++) {
+	for (size_t i = 0; i < 4; i++) {
 		struct program program;
 		char path[128], text[16];
 		int fd, status;
@@ -193,6 +193,7 @@ assert_clean_end(int signal)
 	cr_expect_not(is_socket(""), "the control socket stays");
 	cr_expect_not(is_socket(LINK_STREAM_SUFFIX), "a link socket stays");
 	cr_expect_not(is_socket(LINK_SEQPACKET_SUFFIX), "a link socket stays");
+	cr_expect_not(is_socket(LINK_ADMIN_SUFFIX), "the ctl socket stays");
 	gofer_remove_files(&gofer);
 }
 
