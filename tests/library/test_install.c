@@ -76,7 +76,7 @@ sh(const char *script)
 Test(install, everything_is_there, .timeout = 60)
 {
 	CHECK((LIB
-	             "for f in bin/splitsock-run sbin/splitsock-gofer include/splitsock.h $LIB/libsplitsock.a $LIB/libsplitsock.so $LIB/libsplitsock.so.0\n"
+	             "for f in bin/splitsock-run bin/splitsock-ctl sbin/splitsock-gofer include/splitsock.h $LIB/libsplitsock.a $LIB/libsplitsock.so $LIB/libsplitsock.so.0\n"
 	             "do test -s $DEST/usr/$f || { echo \"$f is missing\"; exit 1; }; done\n"
 	             "test \"$(ls $DEST)\" = usr\n"
 	             /* Every manual page that there is. */
@@ -94,6 +94,7 @@ Test(install, nothing_names_the_build_tree, .timeout = 60)
 Test(install, installed_programs_run, .timeout = 60)
 {
 	CHECK(("test \"$($DEST/usr/sbin/splitsock-gofer --version)\" = 'splitsock-gofer " SPLITSOCK_VERSION "'\n"
+	             "test \"$($DEST/usr/bin/splitsock-ctl --version)\" = 'splitsock-ctl " SPLITSOCK_VERSION "'\n"
 	             "$DEST/usr/bin/splitsock-run -- true\n"));
 }
 

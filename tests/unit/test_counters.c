@@ -191,6 +191,92 @@ Test(counters, every_operation_has_one)
 		cr_assert_eq(session.counters.value[i], 0, "no operation counts as none");
 }
 
+/* ---- the manual --------------------------------------------------------------------------------- */
+
+#define PAGE SOURCE_DIR "/deploy/man/splitsock-counters.7"
+#define BEGIN ".\\\" begin: "
+#define END ".\\\" end\n"
+
+static void
+write_sources(FILE *out, const char *source)
+{
+	const char *plus = "From";
+
+	while (*source) {
+		size_t len = strcspn(source, " "), minus = *source == '-';
+
+		fprintf(out, "%s %.*s", minus ? " \\-" : plus, (int)(len - minus), source + minus);
+		plus = " +";
+		source += len + (source[len] == ' ');
+	}
+	fprintf(out, ".\n");
+}
+
+static void
+write_section(FILE *out, const char *heading, const char *introduction, int first, int count)
+{
+	fprintf(out, ".Ss %s\n%s\n.Bl -tag -width Ds\n", heading, introduction);
+	for (int id = first; id < first + count; id++) {
+		const struct counter *row = &counters[id];
+		bool more = id > first && strcmp(row->name, row[-1].name) == 0;
+
+		if (!more)
+			fprintf(out, ".It Li %s\n%s.\n", row->name, row->help);
+		if (*row->labels)
+			fprintf(out, more ? ".Li {%s}\n" : "With\n.Li {%s}\n", row->labels);
+		if (row->scope == COUNTER_HOST)
+			write_sources(out, row->source);
+	}
+	fprintf(out, ".El\n");
+}
+
+/* What the page has to say between its marks, malloc()ed. */
+static char *
+manual(void)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	write_section(out, "The host's",
+	              "Those of the network namespace that the gofer is in, out of\n.Pa /proc/net/snmp ,\n.Pa netstat\nand\n.Pa snmp6 :\n"
+	              "the counters of gVisor's netstack, from the fields that come closest.\n"
+	              "A client may read them where the policy is\n.Cm open .",
+	              COUNTERS_HOST_FIRST, COUNTERS_HOST_COUNT);
+	write_section(out, "The gofer's", "For\n.Xr splitsock-ctl 1\nalone.", COUNTERS_GOFER_FIRST, COUNTERS_GOFER_COUNT);
+	write_section(out, "A session's", "Each session has its own, and the gofer adds them up, those of sessions that have ended, too.",
+	              COUNTERS_SESSION_FIRST, COUNTERS_SESSION_COUNT);
+	write_section(out, "The library's", "For\n.Fn ss_stats\nalone.", COUNTERS_CLIENT_FIRST, COUNTERS_CLIENT_COUNT);
+	fclose(out);
+	return text;
+}
+
+Test(counters, the_manual_lists_them)
+{
+	static char page[1 << 18];
+	FILE *file = fopen(PAGE, "re");
+	size_t len = file ? fread(page, 1, sizeof page - 1, file) : 0;
+	char *expected = manual(), *begin, *end;
+
+	cr_assert_gt(len, 0, PAGE);
+	fclose(file);
+	begin = strstr(page, BEGIN);
+	cr_assert_not_null(begin);
+	begin = strchr(begin, '\n') + 1;
+	end = strstr(begin, END);
+	cr_assert_not_null(end);
+	if (getenv("SPLITSOCK_TEST_WRITE")) {
+		file = fopen(PAGE, "we");
+		cr_assert_not_null(file);
+		fprintf(file, "%.*s%s%s", (int)(begin - page), page, expected, end);
+		fclose(file);
+	} else {
+		cr_assert(strlen(expected) == (size_t)(end - begin) && memcmp(expected, begin, strlen(expected)) == 0,
+		          "%s is not what proto/counters.h says: write it as its comment says", PAGE);
+	}
+	free(expected);
+}
+
 /* ---- the host's --------------------------------------------------------------------------------- */
 
 static const char snmp[] =
