@@ -130,6 +130,7 @@ connection_answer(struct admin_connection *connection)
 		return true;
 	request = frame.kind == FRAME_REQUEST ? decode_admin_request(&arena, &frame) : NULL;
 	if (!request) {
+		codec_free(&arena);
 		admin_end(connection, "what it sent is no request");
 		return false;
 	}

@@ -541,9 +541,9 @@ send_reply(const struct call *call, struct answer *answers, size_t count)
 	}
 	/* A client that lets its own channel fill up does without the answer: it has asked for too much at once. */
 	packet = encode_frame(FRAME_REPLY, call->id, &reply.base, &len);
-	if (packet)
+	if (packet && send(call->session->channel.fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
 		count_session(call->session, COUNTER_FRAMES_OUT_CHANNEL, 1);
-	if (packet && send(call->session->channel.fd, packet, len, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 && errno == EAGAIN) {
+	} else if (packet && errno == EAGAIN) {
 		count_session(call->session, COUNTER_REPLIES_DROPPED, 1);
 		log_warning("session %016llx: its side channel is full, a reply was dropped", (unsigned long long)call->session->id);
 	}

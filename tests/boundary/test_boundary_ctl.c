@@ -511,6 +511,74 @@ GOFER_TEST(ctl, a_patient_reader_gets_everything, start)
 	client_close(&holder);
 }
 
+/* ---- what goes wrong elsewhere is counted ------------------------------------------------------- */
+
+static void
+start_small(void)
+{
+	gofer_start(&gofer, (const char *const[]){"--max-sessions", "2", "--max-sockets", "3", NULL});
+	snprintf(path, sizeof path, "%s%s", gofer.path, LINK_ADMIN_SUFFIX);
+	assert_serves(&gofer);
+	before = fd_count(gofer.pid);
+}
+
+static void
+await_count(enum counter_id id, uint64_t wanted, int timeout_ms)
+{
+	int64_t end = now_ms() + timeout_ms;
+	uint64_t is;
+
+	while ((is = counted(id)) != wanted && now_ms() < end)
+		sleep_ms(20);
+	cr_expect_eq(is, wanted, "%s is %llu", counters[id].name, (unsigned long long)is);
+}
+
+GOFER_TEST(ctl, refusals_are_counted, start_small)
+{
+	struct client client, silent = {.fd = raw_connect(&gofer)}, third;
+	struct link_hello hello;
+	uint64_t refused = counted(COUNTER_LINKS_REFUSED);
+	int link, pending;
+
+	client_open(&client, &gofer);
+	cr_expect_not(client_try_open(&third, &gofer), "a third session");
+	await_count(COUNTER_SESSIONS_REFUSED, 1, PATIENCE_MS);
+	cr_expect_eq(counted(COUNTER_SESSIONS), 2);
+	for (uint64_t handle = 1; handle <= 3; handle++)
+		cr_assert_eq(call_open(&client, handle, SOCK_STREAM, NULL).status, SPLITSOCK__STATUS__STATUS_OK);
+	cr_assert_eq(call_open(&client, 4, SOCK_STREAM, NULL).status, SPLITSOCK__STATUS__STATUS_QUOTA);
+	cr_expect_eq(counted(COUNTER_QUOTA_REFUSALS), 1);
+	cr_expect_eq(counted(COUNTER_SOCKETS), 3);
+	/* A link over quota is one more, and refused as a link. */
+	link = link_open(&client, false, LINK_SOCKET, 5);
+	cr_expect(ends_within(link, PATIENCE_MS));
+	close(link);
+	cr_expect_eq(counted(COUNTER_QUOTA_REFUSALS), 2);
+	await_count(COUNTER_LINKS_REFUSED, refused + 1, PATIENCE_MS);
+	/* So is one with a token that nobody has. */
+	hello = link_hello_for(&client, LINK_SOCKET, 1);
+	hello.token[15] ^= 1;
+	link = link_connect(&gofer, true);
+	cr_assert(raw_send(link, &hello, sizeof hello));
+	cr_expect(ends_within(link, PATIENCE_MS));
+	close(link);
+	await_count(COUNTER_LINKS_REFUSED, refused + 2, PATIENCE_MS);
+	/* Silence takes longer. */
+	pending = link_connect(&gofer, true);
+	await_count(COUNTER_LINKS_PENDING, 1, PATIENCE_MS);
+	await_count(COUNTER_HANDSHAKES_OVERDUE, 1, ADMIN_MS + 3 * TICK_MS);
+	await_count(COUNTER_LINKS_OVERDUE, 1, ADMIN_MS + 3 * TICK_MS);
+	cr_expect_eq(counted(COUNTER_LINKS_PENDING), 0);
+	cr_expect_eq(counted(COUNTER_SESSIONS), 1);
+	client_close(&client);
+	await_count(COUNTER_SESSIONS, 0, PATIENCE_MS);
+	cr_expect_eq(counted(COUNTER_SOCKETS), 0);
+	cr_expect_eq(counted(COUNTER_SOCKETS_OPENED), counted(COUNTER_SOCKETS_CLOSED));
+	cr_expect_eq(counted(COUNTER_SESSIONS_OPENED), counted(COUNTER_SESSIONS_CLOSED));
+	close(pending);
+	close(silent.fd);
+}
+
 GOFER_TEST(ctl, the_end_of_the_gofer_ends_its_connections, start)
 {
 	int fds[5];

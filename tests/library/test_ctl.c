@@ -561,6 +561,25 @@ Test(ctl, what_calls_cost_behind_splitsock_run)
 	close(plain);
 }
 
+/* The gofer that splitsock-run starts for one command has a ctl socket, too, and leaves nothing. */
+Test(ctl, a_private_gofer)
+{
+	char url[128], run[PATH_MAX];
+
+	strcpy(run, program_path("splitsock-run"));
+	unsetenv("SPLITSOCK_GOFER");
+	setenv("RUN", run, 1);
+	setenv("CTL", program_path("splitsock-ctl"), 1);
+	setenv("XDG_RUNTIME_DIR", gofer.directory, 1);
+	/* Its URL is looked for, since a gofer of the machine's would be used instead of a private one. */
+	snprintf(url, sizeof url, "%s/splitsock-*/gofer.sock.ctl", gofer.directory);
+	setenv("FILES", url, 1);
+	cr_assert_eq(system("env -u SPLITSOCK_GOFER $RUN --isolate -- sh -c 'set -- $FILES; [ -S \"$1\" ] || [ -S /run/splitsock/gofer.sock ] || exit 3; "
+	                    "[ -S \"$1\" ] || exit 0; $CTL -g ipc://${1%.ctl} sessions | grep -q splitsock-run'"),
+	             0);
+	cr_assert_eq(system("set -- $FILES; ! [ -e \"$1\" ]"), 0, "its socket stays");
+}
+
 /* ---- what may go wrong -------------------------------------------------------------------------- */
 
 static void

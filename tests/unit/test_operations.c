@@ -289,6 +289,13 @@ add_some(struct batch *batch, Splitsock__Op__OpCase which, int type)
 	}
 }
 
+/* What the session has counted. */
+static uint64_t
+counted(enum counter_id id)
+{
+	return session.counters.value[id - COUNTERS_SESSION_FIRST];
+}
+
 /* ---- answers ------------------------------------------------------------------------------------- */
 
 /* What a reply said, out of the frame. */
@@ -819,6 +826,9 @@ Test(operations, without_a_policy_nothing_happens)
 		cr_assert_eq(sock_of(handle)->state, SOCK_OPEN);
 		cr_assert_eq(port_of_fd(sock_of(handle)->host.fd), 0, "nothing was done before policy was asked");
 	}
+	cr_assert_eq(counted(COUNTER_POLICY_DENIALS), 5);
+	cr_assert_eq(counted(COUNTER_CONNECTS_DENIED), 1);
+	cr_assert_eq(counted(COUNTER_CONNECTS_OK) + counted(COUNTER_CONNECTS_FAILED), 0);
 }
 
 Test(operations, raw_packet_and_other_netlink_sockets_are_denied)
@@ -942,6 +952,8 @@ Test(operations, the_quota_of_sockets)
 		check_status(&told, 1, SPLITSOCK__STATUS__STATUS_QUOTA, 0);
 		cr_assert_eq(session.socks.count, 3);
 	}
+	cr_assert_eq(counted(COUNTER_QUOTA_REFUSALS), 2);
+	cr_assert_eq(counted(COUNTER_SOCKETS_OPENED), 3);
 	open_socket(2, AF_INET, SOCK_STREAM, 0); /* one that is there costs nothing */
 	batch = batch_for(2);
 	splitsock__release__init(next_op(&batch, SPLITSOCK__OP__OP_RELEASE)->release);
@@ -1007,6 +1019,7 @@ Test(operations, the_quota_of_calls)
 	told = ask(&batch);
 	check_status(&told, 1, SPLITSOCK__STATUS__STATUS_QUOTA, 0);
 	cr_assert_eq(session.calls, 2);
+	cr_assert_eq(counted(COUNTER_QUOTA_REFUSALS), 1);
 	request_cancel(&session, first);
 	cr_assert_eq(session.calls, 1);
 	close_peers();
@@ -1344,12 +1357,16 @@ Test(operations, netlink_changes_are_denied)
 		told = ask(&batch);
 		check_status(&told, 1, SPLITSOCK__STATUS__STATUS_DENIED, 0);
 	}
+	cr_assert_eq(counted(COUNTER_POLICY_DENIALS), 9);
+	cr_assert_eq(counted(COUNTER_NETLINK_UP), 0);
 	request.header.nlmsg_type = RTM_GETLINK;
 	request.header.nlmsg_flags |= NLM_F_DUMP;
 	batch = batch_for(1);
 	add_send(&batch, NULL, (uint8_t *)&request, sizeof request);
 	told = ask(&batch);
 	check_ok(&told, 1);
+	cr_assert_eq(counted(COUNTER_NETLINK_UP), 1);
+	cr_assert_eq(counted(COUNTER_DATAGRAMS_UP), 0, "it is no datagram of the network's");
 }
 
 Test(operations, interface_ioctls)
@@ -1442,6 +1459,8 @@ Test(operations, a_reset_is_told_and_waits_for_its_byte)
 	cr_assert_eq(take_from_stream(NULL, &event), FRAME_EVENT);
 	cr_assert_eq(event.reset, 5);
 	cr_assert_eq(sock_of(5)->state, SOCK_RESET);
+	cr_assert_eq(counted(COUNTER_RESETS), 1);
+	cr_assert_eq(counted(COUNTER_FRAMES_OUT), 1);
 	sock_update(sock);
 	cr_assert_eq(send(program, "", 1, MSG_NOSIGNAL), 1);
 	sock->link.ready(&sock->link, EPOLLIN);
@@ -1510,4 +1529,6 @@ Test(operations, a_full_side_channel_does_not_block)
 		cr_assert(request_run(&call, &batch.request));
 	}
 	cr_assert_null(session.outbox);
+	cr_assert(counted(COUNTER_REPLIES_DROPPED) > 0 && counted(COUNTER_REPLIES_DROPPED) < 2000);
+	cr_assert_eq(counted(COUNTER_FRAMES_OUT_CHANNEL), 2001 - counted(COUNTER_REPLIES_DROPPED));
 }
