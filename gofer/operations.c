@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <linux/filter.h>
 
 #include "common/log.h"
 #include "gofer/error_queue.h"
@@ -252,7 +253,9 @@ static enum outcome
 handle_set_option(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 {
 	const struct socket_option *option = option_by_wire(op->set_option->option);
-	uint8_t host[VALUE_MAX];
+	uint8_t host[OPTION_VALUE_MAX];
+	const void *value = host;
+	struct sock_fprog filter;
 	ssize_t len;
 
 	if (!option || option->place != OPTION_HOST || !option->settable)
@@ -260,7 +263,13 @@ handle_set_option(struct sock *sock, const Splitsock__Op *op, struct answer *ans
 	len = option_decode(option, op->set_option->value.data, op->set_option->value.len, host, sizeof host);
 	if (len < 0)
 		return fail(answer, (int)-len);
-	if (setsockopt(sock->host.fd, option->level, option->name, host, (socklen_t)len) < 0)
+	if (option->value == OPTION_FILTER) {
+		filter.len = (unsigned short)((size_t)len / sizeof(struct sock_filter));
+		filter.filter = (struct sock_filter *)(void *)host;
+		value = &filter;
+		len = sizeof filter;
+	}
+	if (setsockopt(sock->host.fd, option->level, option->name, value, (socklen_t)len) < 0)
 		return fail(answer, errno);
 	return OUTCOME_OK;
 }
@@ -269,7 +278,8 @@ static enum outcome
 handle_get_option(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 {
 	const struct socket_option *option = option_by_wire(op->get_option->option);
-	uint8_t host[VALUE_MAX];
+	const ProtobufCBinaryData *question = &op->get_option->question;
+	uint8_t host[VALUE_MAX] = {0};
 	socklen_t len;
 	ssize_t encoded;
 
@@ -278,6 +288,10 @@ handle_get_option(struct sock *sock, const Splitsock__Op *op, struct answer *ans
 	len = (socklen_t)option_room(option, op->get_option->length);
 	if (len > VALUE_MAX)
 		len = VALUE_MAX;
+	if (option->value == OPTION_FILTER)
+		len = VALUE_MAX / sizeof(struct sock_filter); /* it counts instructions */
+	if (option->asks && question->len)
+		memcpy(host, question->data, question->len < sizeof host ? question->len : sizeof host);
 	if (option->level == SOL_SOCKET && option->name == SO_ERROR && sock->state == SOCK_CONNECTING) {
 		/* The host may be done already, and the loop not have looked. This may free the sock, and then the event says why. */
 		int failed;
@@ -289,6 +303,11 @@ handle_get_option(struct sock *sock, const Splitsock__Op *op, struct answer *ans
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
 	if (getsockopt(sock->host.fd, option->level, option->name, host, &len) < 0)
 		return fail(answer, errno);
+	if (option->value == OPTION_FILTER) {
+		if (len == 0)
+			return OUTCOME_OK; /* no filter, no bytes */
+		len *= sizeof(struct sock_filter);
+	}
 	if (option->level == SOL_SOCKET && option->name == SO_ERROR && sock->error && len == sizeof(int)) {
 		memcpy(host, &sock->error, sizeof(int));
 		sock->error = 0;

@@ -36,11 +36,12 @@ int host_message_flags(uint32_t wire, uint32_t *unknown);
 /* ---- socket options -------------------------------------------------------------------------------- */
 
 /*
- * What an option's value is. The four kinds of int travel alike; they differ in the host lengths that Linux takes
+ * What an option's value is. The five kinds of int travel alike; they differ in the host lengths that Linux takes
  * when the option is set.
  */
 enum option_value {
 	OPTION_INT,       /* int. Wire: 4 bytes, little-endian two's complement. Set: 4 host bytes or more, the rest is ignored */
+	OPTION_INT_EXACT, /* int. Set: 4 host bytes and not one more. IP_LOCAL_PORT_RANGE */
 	OPTION_INT_SHORT, /* int. Set: fewer than 4 host bytes mean their first one, unsigned; at least 1. IP_TTL */
 	OPTION_INT_EMPTY, /* int. As before, and no byte at all means 0. IP_TOS */
 	OPTION_INT_LAX,   /* int. Set: fewer than 4 host bytes mean 0, whatever they are. IPV6_DONTFRAG */
@@ -50,6 +51,7 @@ enum option_value {
 	OPTION_LINGER,    /* struct linger. Wire: l_onoff and l_linger, each 4 bytes as above */
 	OPTION_TIMEVAL,   /* seconds and microseconds of 8 bytes each. Wire: the same, little-endian two's complement */
 	OPTION_TIMEVAL_WORDS, /* the same as two words, so of 4 bytes each on a 32-bit host. Wire: as OPTION_TIMEVAL */
+	OPTION_FILTER,    /* struct sock_filter[], out of its sock_fprog. Wire: code, jt, jf, k: 2, 1, 1 and 4 bytes, little-endian */
 	OPTION_STRING,    /* text, as given: a terminator and padding belong to it if the host gave them. Need not be terminated */
 	OPTION_BYTES,     /* as it lies in memory: structures of Linux, for two ends with the same byte order and word size */
 };
@@ -71,6 +73,7 @@ struct socket_option {
 	enum option_place place;
 	bool settable; /* else setting it is ENOPROTOOPT */
 	bool gettable; /* else reading it is ENOPROTOOPT */
+	bool asks;     /* reading it looks at what the program's buffer holds: a question, as the host lays it out */
 	/* Setting it to any int fails on no fresh, connected or listening socket that option_is_sure_on() accepts. */
 	bool sure;
 	/*
@@ -79,6 +82,9 @@ struct socket_option {
 	 */
 	bool privileged;
 };
+
+/* No value is longer: the largest filter, of 4096 instructions. */
+#define OPTION_VALUE_MAX 32768u
 
 /* NULL: there is no such option, or splitsock does not carry it. For the program that is ENOPROTOOPT. */
 const struct socket_option *option_by_host(int level, int name);
@@ -89,6 +95,9 @@ const struct socket_option *option_by_wire(uint32_t wire);
  * protocol may be 0), so that there is no need to wait for the answer. False for a kind that we know nothing about.
  */
 bool option_is_sure_on(const struct socket_option *option, int family, int type, int protocol);
+
+/* How many bytes of a value of this length Linux looks at when it is set: the rest need not even be readable. */
+size_t option_reads(const struct socket_option *option, size_t host_len);
 
 /*
  * A value, from host bytes to wire bytes. Returns the wire's length, -EINVAL for a host_len that Linux refuses, too, or

@@ -2,12 +2,11 @@
  * Socket options: one table, and how their values travel.
  *
  * Left out on purpose, so that they are ENOPROTOOPT:
- *   - socket filters and programs (SO_ATTACH_*): not values but code; they need a check of their own
- *   - TCP_REPAIR* and TCP_ZEROCOPY_RECEIVE: the former forges a connection's state, the latter maps the program's memory
+ *   - SO_ATTACH_BPF, SO_ATTACH_REUSEPORT_EBPF: the value is a descriptor of the program's
+ *   - setting TCP_REPAIR*, and TCP_ZEROCOPY_RECEIVE: the former forges a connection's state, the latter maps the program's memory
  *   - setting TCP_ULP and IPV6_ADDRFORM: they change what the host's socket is, under the gofer
  *   - SO_PEERPIDFD: its value would be a descriptor of the gofer's
- *   - IP_PKTOPTIONS, IPV6_2292PKTOPTIONS, SO_ORIGINAL_DST, netfilter, IPsec: control messages, addresses, tables
- *   - reading IP_MSFILTER, MCAST_MSFILTER, IPV6_FLOWLABEL_MGR: the question is in the buffer, and a GetOption carries none
+ *   - SO_ORIGINAL_DST, netfilter, IPsec: addresses, tables
  */
 #include "proto/values.h"
 
@@ -17,6 +16,7 @@
 #include <string.h>
 
 /* After <netinet/in.h>, these only add what the C library lacks. */
+#include <linux/filter.h>
 #include <linux/icmp.h>
 #include <linux/icmpv6.h>
 #include <linux/in.h>
@@ -37,6 +37,19 @@
 #define SO_RCVPRIORITY 82
 #endif
 #endif
+#ifndef SO_DEVMEM_DONTNEED /* Linux 6.12 */
+#if defined __sparc__
+#define SO_DEVMEM_DONTNEED 0x59
+#else
+#define SO_DEVMEM_DONTNEED 80
+#endif
+#endif
+#ifndef TCP_AO_ADD_KEY /* Linux 6.7 */
+#define TCP_AO_ADD_KEY 38
+#define TCP_AO_DEL_KEY 39
+#define TCP_AO_INFO 40
+#define TCP_AO_GET_KEYS 41
+#endif
 #ifndef IP_LOCAL_PORT_RANGE
 #define IP_LOCAL_PORT_RANGE 51 /* Linux 6.3 */
 #endif
@@ -54,6 +67,12 @@
 #endif
 #ifndef TCP_DELACK_MAX_US
 #define TCP_DELACK_MAX_US 46 /* Linux 6.15 */
+#endif
+
+/* Of no header that is meant for programs. */
+#ifndef UDPLITE_SEND_CSCOV
+#define UDPLITE_SEND_CSCOV 10
+#define UDPLITE_RECV_CSCOV 11
 #endif
 
 /* Older headers have them only for who does without the C library's <netinet/in.h>. */
@@ -84,7 +103,7 @@
 #define IPV6_MCAST_MSFILTER MCAST_MSFILTER
 
 /* Columns four to six of the table. */
-enum { RO = 1, WO = 2, RW = RO | WO };
+enum { RO = 1, WO = 2, RW = RO | WO, ASKS = 4 };
 enum { SURE = 1, PRIVILEGED = 2 };
 
 /*
@@ -116,6 +135,8 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(SOL_SOCKET, SO_RCVTIMEO_OLD, TIMEVAL_WORDS, LINK, RW, 0) \
 	X(SOL_SOCKET, SO_SNDTIMEO_OLD, TIMEVAL_WORDS, LINK, RW, 0) \
 	X(SOL_SOCKET, SO_BINDTODEVICE, STRING, HOST, RW, PRIVILEGED) \
+	X(SOL_SOCKET, SO_ATTACH_FILTER, FILTER, HOST, RW, 0) \
+	X(SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, FILTER, HOST, WO, 0) \
 	X(SOL_SOCKET, SO_DETACH_FILTER, INT, HOST, WO, 0) \
 	X(SOL_SOCKET, SO_PEERNAME, BYTES, LOCAL, RO, 0) \
 	X(SOL_SOCKET, SO_TIMESTAMP_OLD, INT, HOST, RW, SURE) \
@@ -158,6 +179,7 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(SOL_SOCKET, SO_TXREHASH, INT, HOST, RW, 0) \
 	X(SOL_SOCKET, SO_RCVMARK, INT, HOST, RW, PRIVILEGED) \
 	X(SOL_SOCKET, SO_RCVPRIORITY, INT, HOST, RW, 0) \
+	X(SOL_SOCKET, SO_DEVMEM_DONTNEED, BYTES, HOST, WO, 0) \
 	X(IPPROTO_TCP, TCP_NODELAY, INT, HOST, RW, SURE) \
 	X(IPPROTO_TCP, TCP_MAXSEG, INT, HOST, RW, 0) \
 	X(IPPROTO_TCP, TCP_CORK, INT, HOST, RW, SURE) \
@@ -173,6 +195,11 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_TCP, TCP_CONGESTION, STRING, HOST, RW, PRIVILEGED) \
 	X(IPPROTO_TCP, TCP_MD5SIG, BYTES, HOST, WO, 0) \
 	X(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, INT, HOST, RW, 0) \
+	X(IPPROTO_TCP, TCP_REPAIR, INT, HOST, RO, 0) \
+	X(IPPROTO_TCP, TCP_AO_ADD_KEY, BYTES, HOST, WO, 0) \
+	X(IPPROTO_TCP, TCP_AO_DEL_KEY, BYTES, HOST, WO, 0) \
+	X(IPPROTO_TCP, TCP_AO_INFO, BYTES, HOST, RW | ASKS, 0) \
+	X(IPPROTO_TCP, TCP_AO_GET_KEYS, BYTES, HOST, RO | ASKS, 0) \
 	X(IPPROTO_TCP, TCP_THIN_DUPACK, INT, HOST, RW, 0) \
 	X(IPPROTO_TCP, TCP_USER_TIMEOUT, INT, HOST, RW, 0) \
 	X(IPPROTO_TCP, TCP_FASTOPEN, INT, HOST, RW, 0) \
@@ -193,6 +220,8 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_TCP, TCP_RTO_MIN_US, INT, HOST, RW, 0) \
 	X(IPPROTO_TCP, TCP_DELACK_MAX_US, INT, HOST, RW, 0) \
 	X(IPPROTO_UDP, UDP_CORK, INT, HOST, RW, 0) \
+	X(IPPROTO_UDP, UDPLITE_SEND_CSCOV, INT, HOST, RW, 0) \
+	X(IPPROTO_UDP, UDPLITE_RECV_CSCOV, INT, HOST, RW, 0) \
 	X(IPPROTO_UDP, UDP_ENCAP, INT, HOST, RW, 0) \
 	X(IPPROTO_UDP, UDP_NO_CHECK6_TX, INT, HOST, RW, 0) \
 	X(IPPROTO_UDP, UDP_NO_CHECK6_RX, INT, HOST, RW, 0) \
@@ -205,6 +234,7 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_IP, IP_ROUTER_ALERT, INT_EMPTY, HOST, RW, 0) \
 	X(IPPROTO_IP, IP_RECVOPTS, INT_EMPTY, HOST, RW, SURE) \
 	X(IPPROTO_IP, IP_RETOPTS, INT_EMPTY, HOST, RW, SURE) \
+	X(IPPROTO_IP, IP_PKTOPTIONS, BYTES, HOST, RO, 0) \
 	X(IPPROTO_IP, IP_PKTINFO, INT_EMPTY, HOST, RW, SURE) \
 	X(IPPROTO_IP, IP_MTU_DISCOVER, INT_EMPTY, HOST, RW, 0) \
 	X(IPPROTO_IP, IP_RECVERR, INT_EMPTY, HOST, RW, SURE) \
@@ -230,23 +260,24 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_IP, IP_BLOCK_SOURCE, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IP, IP_DROP_SOURCE_MEMBERSHIP, BYTES, HOST, WO, 0) \
-	X(IPPROTO_IP, IP_MSFILTER, BYTES, HOST, WO, 0) \
+	X(IPPROTO_IP, IP_MSFILTER, BYTES, HOST, RW | ASKS, 0) \
 	X(IPPROTO_IP, IP_MCAST_JOIN_GROUP, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IP, IP_MCAST_BLOCK_SOURCE, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IP, IP_MCAST_UNBLOCK_SOURCE, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IP, IP_MCAST_LEAVE_GROUP, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IP, IP_MCAST_JOIN_SOURCE_GROUP, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IP, IP_MCAST_LEAVE_SOURCE_GROUP, BYTES, HOST, WO, 0) \
-	X(IPPROTO_IP, IP_MCAST_MSFILTER, BYTES, HOST, WO, 0) \
+	X(IPPROTO_IP, IP_MCAST_MSFILTER, BYTES, HOST, RW | ASKS, 0) \
 	X(IPPROTO_IP, IP_MULTICAST_ALL, INT_SHORT, HOST, RW, 0) \
 	X(IPPROTO_IP, IP_UNICAST_IF, BYTES, HOST, RW, 0) \
-	X(IPPROTO_IP, IP_LOCAL_PORT_RANGE, INT, HOST, RW, 0) \
+	X(IPPROTO_IP, IP_LOCAL_PORT_RANGE, INT_EXACT, HOST, RW, 0) \
 	X(IPPROTO_IP, IP_PROTOCOL, INT_EMPTY, HOST, RO, 0) \
 	X(IPPROTO_IPV6, IPV6_ADDRFORM, INT, HOST, RO, 0) \
 	X(IPPROTO_IPV6, IPV6_2292PKTINFO, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_2292HOPOPTS, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_2292DSTOPTS, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_2292RTHDR, INT, HOST, RW, 0) \
+	X(IPPROTO_IPV6, IPV6_2292PKTOPTIONS, BYTES, HOST, RW, PRIVILEGED) \
 	X(IPPROTO_IPV6, IPV6_CHECKSUM, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_2292HOPLIMIT, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_FLOWINFO, INT, HOST, RW, 0) \
@@ -266,7 +297,7 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_IPV6, IPV6_MULTICAST_ALL, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_ROUTER_ALERT_ISOLATE, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_RECVERR_RFC4884, INT, HOST, RW, 0) \
-	X(IPPROTO_IPV6, IPV6_FLOWLABEL_MGR, BYTES, HOST, WO, PRIVILEGED) \
+	X(IPPROTO_IPV6, IPV6_FLOWLABEL_MGR, BYTES, HOST, RW | ASKS, PRIVILEGED) \
 	X(IPPROTO_IPV6, IPV6_FLOWINFO_SEND, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_HDRINCL, INT, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_MCAST_JOIN_GROUP, BYTES, HOST, WO, 0) \
@@ -275,7 +306,7 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_IPV6, IPV6_MCAST_LEAVE_GROUP, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IPV6, IPV6_MCAST_JOIN_SOURCE_GROUP, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IPV6, IPV6_MCAST_LEAVE_SOURCE_GROUP, BYTES, HOST, WO, 0) \
-	X(IPPROTO_IPV6, IPV6_MCAST_MSFILTER, BYTES, HOST, WO, 0) \
+	X(IPPROTO_IPV6, IPV6_MCAST_MSFILTER, BYTES, HOST, RW | ASKS, 0) \
 	X(IPPROTO_IPV6, IPV6_RECVPKTINFO, INT, HOST, RW, SURE) \
 	X(IPPROTO_IPV6, IPV6_PKTINFO, BYTES, HOST, WO, 0) \
 	X(IPPROTO_IPV6, IPV6_RECVHOPLIMIT, INT, HOST, RW, SURE) \
@@ -322,6 +353,7 @@ static const struct socket_option options[] = {
 		.place = OPTION_##PLACE, \
 		.settable = ((ACCESS) & WO) != 0, \
 		.gettable = ((ACCESS) & RO) != 0, \
+		.asks = ((ACCESS) & ASKS) != 0, \
 		.sure = ((PROPERTIES) & SURE) != 0, \
 		.privileged = ((PROPERTIES) & PRIVILEGED) != 0, \
 	},
@@ -392,6 +424,7 @@ struct shape {
 	size_t host_size, wire_size;
 };
 
+#define OPTION_STRING_MAX 16u /* TCP_CA_NAME_MAX, IFNAMSIZ */
 #define INTS_MAX 64u /* SO_MEMINFO has 9 in Linux 6.18 */
 
 /* For a value of so many host bytes: an OPTION_LONG is known by it. */
@@ -400,6 +433,7 @@ shape_of(enum option_value value, size_t host_len)
 {
 	switch (value) {
 	case OPTION_INT:
+	case OPTION_INT_EXACT:
 	case OPTION_INT_SHORT:
 	case OPTION_INT_EMPTY:
 	case OPTION_INT_LAX:
@@ -417,6 +451,7 @@ shape_of(enum option_value value, size_t host_len)
 		return (struct shape){2, 2, 8, 8};
 	case OPTION_TIMEVAL_WORDS:
 		return (struct shape){2, 2, sizeof(long), 8};
+	case OPTION_FILTER:
 	case OPTION_STRING:
 	case OPTION_BYTES:
 		break;
@@ -498,6 +533,44 @@ copy(void *out, size_t out_cap, const void *in, size_t len)
 	return (ssize_t)len;
 }
 
+static_assert(OPTION_VALUE_MAX == BPF_MAXINSNS * sizeof(struct sock_filter), "as many instructions as Linux takes");
+
+/* Returns the length, which is the same on both sides, or as option_encode() does. */
+static ssize_t
+filter_length(size_t len, size_t out_cap)
+{
+	if (len == 0 || len > OPTION_VALUE_MAX || len % sizeof(struct sock_filter))
+		return -EINVAL;
+	return len > out_cap ? -ENOBUFS : (ssize_t)len;
+}
+
+static void
+filter_to_wire(uint8_t *out, const uint8_t *host, size_t len)
+{
+	struct sock_filter one;
+
+	for (const uint8_t *end = host + len; host < end; host += sizeof one, out += sizeof one) {
+		memcpy(&one, host, sizeof one);
+		memcpy(out, (uint8_t[]){(uint8_t)one.code, (uint8_t)(one.code >> 8), one.jt, one.jf, (uint8_t)one.k,
+		                        (uint8_t)(one.k >> 8), (uint8_t)(one.k >> 16), (uint8_t)(one.k >> 24)}, sizeof one);
+	}
+}
+
+static void
+filter_to_host(uint8_t *out, const uint8_t *wire, size_t len)
+{
+	for (const uint8_t *end = wire + len; wire < end; wire += sizeof(struct sock_filter), out += sizeof(struct sock_filter)) {
+		struct sock_filter one = {
+			.code = (uint16_t)(wire[0] | wire[1] << 8),
+			.jt = wire[2],
+			.jf = wire[3],
+			.k = wire[4] | (uint32_t)wire[5] << 8 | (uint32_t)wire[6] << 16 | (uint32_t)wire[7] << 24,
+		};
+
+		memcpy(out, &one, sizeof one);
+	}
+}
+
 /* What Linux makes of an int given with fewer than 4 bytes. Returns 0 or -EINVAL. */
 static int
 short_int(enum option_value value, const void *host, size_t host_len, int *number)
@@ -511,6 +584,17 @@ short_int(enum option_value value, const void *host, size_t host_len, int *numbe
 	return 0;
 }
 
+size_t
+option_reads(const struct socket_option *option, size_t host_len)
+{
+	struct shape shape = shape_of(option->value, host_len);
+	size_t most = option->value == OPTION_STRING ? OPTION_STRING_MAX
+	              : option->value == OPTION_INTS ? 2 * sizeof(int)
+	              : shape.count * shape.host_size;
+
+	return option->value == OPTION_BYTES || option->value == OPTION_FILTER || host_len < most ? host_len : most;
+}
+
 ssize_t
 option_encode(const struct socket_option *option, const void *host, size_t host_len, uint8_t *out, size_t out_cap)
 {
@@ -518,8 +602,17 @@ option_encode(const struct socket_option *option, const void *host, size_t host_
 	size_t count;
 	int number;
 
+	if (option->value == OPTION_FILTER) {
+		ssize_t len = filter_length(host_len, out_cap);
+
+		if (len > 0)
+			filter_to_wire(out, host, host_len);
+		return len;
+	}
 	if (shape.count == 0)
 		return copy(out, out_cap, host, host_len);
+	if (option->value == OPTION_INT_EXACT && host_len != sizeof number)
+		return -EINVAL;
 	if (shape.count_max == 1 && host_len < sizeof number) {
 		int error = short_int(option->value, host, host_len, &number);
 
@@ -550,6 +643,13 @@ option_decode(const struct socket_option *option, const uint8_t *wire, size_t wi
 	struct shape shape = shape_on_wire(option->value, wire_len);
 	size_t count = wire_len / shape.wire_size;
 
+	if (option->value == OPTION_FILTER) {
+		ssize_t len = filter_length(wire_len, out_cap);
+
+		if (len > 0)
+			filter_to_host(out, wire, wire_len);
+		return len;
+	}
 	if (shape.count == 0)
 		return copy(out, out_cap, wire, wire_len);
 	if (wire_len % shape.wire_size || count < shape.count || count > shape.count_max)

@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <linux/filter.h>
 #include <linux/netlink.h>
 #include <poll.h>
 #include <string.h>
@@ -397,11 +398,30 @@ static int
 ask_kernel_to_set(const struct link *link, int level, int name, const void *value, socklen_t len)
 {
 	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
-	int error = fd < 0 || setsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
+	const struct socket_option *option = option_by_host(level, name);
+	struct sock_fprog filter = {
+		.len = (unsigned short)(len / sizeof(struct sock_filter)),
+		.filter = (struct sock_filter *)value,
+	};
+	int error;
+
+	if (option && option->value == OPTION_FILTER) {
+		value = &filter;
+		len = sizeof filter;
+	}
+	error = fd < 0 || setsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
 
 	if (fd >= 0)
 		close(fd);
 	return error;
+}
+
+int
+link_kernel_on_set(const struct link *link, int level, int name, const void *value, socklen_t len)
+{
+	int error = ask_kernel_to_set(link, level, name, value, len);
+
+	return error ? error : -ENOPROTOOPT;
 }
 
 static int
@@ -413,6 +433,42 @@ ask_kernel_to_get(const struct link *link, int level, int name, void *value, soc
 	if (fd >= 0)
 		close(fd);
 	return error;
+}
+
+int
+link_kernel_on_no_room(const struct link *link, int level, int name, void *value)
+{
+	socklen_t len = (socklen_t)-1;
+
+	return ask_kernel_to_get(link, level, name, value, &len);
+}
+
+/* What a stream socket makes of the value depends on the system's limits, of which A knows nothing. */
+static int
+set_low_water(const struct link *link, int fd, const void *value, socklen_t len)
+{
+	int probe = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol), number, error = 1;
+	socklen_t number_len = sizeof number;
+
+	if (probe < 0 || setsockopt(probe, SOL_SOCKET, SO_RCVLOWAT, value, len) < 0 ||
+	    getsockopt(probe, SOL_SOCKET, SO_RCVLOWAT, &number, &number_len) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &number, sizeof number) < 0)
+		error = -errno;
+	if (probe >= 0)
+		close(probe);
+	return error;
+}
+
+static int
+set_zerocopy(struct link *link, const void *value, socklen_t len)
+{
+	int on, error = ask_kernel_to_set(link, SOL_SOCKET, SO_ZEROCOPY, value, len);
+
+	if (error)
+		return error;
+	memcpy(&on, value, sizeof on);
+	link->zerocopy = on;
+	return 1;
 }
 
 /* Keeps an option until there is a host socket. False: no room, or there is one. */
@@ -454,31 +510,35 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 	const struct socket_option *option = option_by_host(level, name);
 	Splitsock__SetOption set = SPLITSOCK__SET_OPTION__INIT;
 	Splitsock__Op op = SPLITSOCK__OP__INIT;
-	uint8_t encoded[LINK_VALUE_MAX];
+	uint8_t encoded[OPTION_VALUE_MAX];
+	socklen_t carried = len;
 	ssize_t encoded_len;
 	bool sure;
 
-	if (!option || !option->settable || option->place == OPTION_LOCAL) {
-		int on, error = ask_kernel_to_set(link, level, name, value, len);
-
-		if (error || level != SOL_SOCKET || name != SO_ZEROCOPY)
-			return error ? error : -ENOPROTOOPT;
-		memcpy(&on, value, sizeof on);
-		link->zerocopy = on;
-		return 1;
-	}
-	if (option->place == OPTION_LINK) {
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
+		return set_zerocopy(link, value, len);
+	if (!option || !option->settable || option->place == OPTION_LOCAL)
+		return link_kernel_on_set(link, level, name, value, len);
+	if (option->place == OPTION_LINK)
 		link->link_options = true;
+	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
+		return set_low_water(link, fd, value, len);
+	if (option->place == OPTION_LINK)
 		return setsockopt(fd, level, name, value, len) < 0 ? -errno : 1;
-	}
 	if (link->state == LINK_CLOSED) {
 		int error = ask_kernel_to_set(link, level, name, value, len);
 
 		return error ? error : 1;
 	}
-	encoded_len = option_encode(option, value, len, encoded, sizeof encoded);
-	if (encoded_len < 0)
-		return (int)encoded_len;
+	if (option->value != OPTION_FILTER && carried > LINK_VALUE_MAX)
+		carried = LINK_VALUE_MAX;
+	encoded_len = option_encode(option, value, carried, encoded, sizeof encoded);
+	if (encoded_len < 0) {
+		/* There may be something else that the kernel complains of first. */
+		int error = ask_kernel_to_set(link, level, name, value, len);
+
+		return error ? error : (int)encoded_len;
+	}
 	if (link_is_stream(link) && is_stamp(option) && (size_t)encoded_len == sizeof(uint32_t)) {
 		uint32_t on;
 
@@ -581,9 +641,27 @@ link_get_option(struct link *link, int fd, int level, int name, void *value, soc
 	}
 	get.option = option->wire;
 	get.length = *len;
+	if (option->asks) {
+		get.question.data = value;
+		get.question.len = *len;
+	}
 	op.op_case = SPLITSOCK__OP__OP_GET_OPTION;
 	op.get_option = &get;
 	return call_one(link, &op, done, arg, NULL);
+}
+
+/* A filter's length and the room for it count instructions, and no room asks for the length alone. */
+static int
+finish_get_filter(const struct socket_option *option, const struct link_result *result, void *value, socklen_t *len)
+{
+	socklen_t room = *len;
+
+	*len = (socklen_t)(result->value_len / sizeof(struct sock_filter));
+	if (room == 0 || *len == 0)
+		return 0;
+	if (room < *len)
+		return EINVAL;
+	return option_decode(option, result->value, result->value_len, value, LINK_VALUE_MAX) < 0 ? EPROTO : 0;
 }
 
 int
@@ -598,6 +676,8 @@ link_finish_get_option(struct link *link, int fd, int level, int name, const str
 		return link_get_option(link, fd, level, name, value, len, NULL, NULL) == 1 ? 0 : result->error;
 	if (result->error)
 		return result->error;
+	if (option->value == OPTION_FILTER)
+		return finish_get_filter(option, result, value, len);
 	host_len = option_decode(option, result->value, result->value_len, host, sizeof host);
 	if (host_len < 0)
 		return EPROTO;

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
+#include <linux/filter.h>
 #include <linux/sockios.h>
 
 #include "sentry_side/run/supervisor.h"
@@ -17,31 +19,18 @@ finish_plain(struct pending *pending, const struct link_result *result)
 	trap_answer(&pending->trap, result->error);
 }
 
-void
-trap_setsockopt(struct trap *trap)
+/* Sets an option to what has been read of the program's memory. */
+static void
+set_to(struct trap *trap, const void *value, socklen_t len)
 {
 	const __u64 *args = trap->call.data.args;
-	char value[LINK_VALUE_MAX];
-	int len = (int)args[4], error;
-	struct pending *pending;
+	struct pending *pending = pending_new(trap);
+	int error;
 
-	if (len < 0) {
-		trap_error(trap, EINVAL);
-		return;
-	}
-	/* Nothing that we carry is longer; what the kernel would not look at need not be read. */
-	if (len > (int)sizeof value)
-		len = sizeof value;
-	if (!target_read(trap, args[3], value, (size_t)len)) {
-		trap_error(trap, option_by_host((int)args[1], (int)args[2]) ? EFAULT : ENOPROTOOPT);
-		return;
-	}
-	pending = pending_new(trap);
 	if (!pending)
 		return;
 	pending->finish = finish_plain;
-	error = link_set_option(pending->trap.link, pending->trap.a, (int)args[1], (int)args[2], value, (socklen_t)len,
-	                        pending_done, pending);
+	error = link_set_option(pending->trap.link, pending->trap.a, (int)args[1], (int)args[2], value, len, pending_done, pending);
 	if (error == 1) {
 		trap_return(&pending->trap, 0);
 		pending_free(pending);
@@ -50,15 +39,61 @@ trap_setsockopt(struct trap *trap)
 	}
 }
 
+/* The value points to the filter's instructions. */
+static void
+set_filter(struct trap *trap, int len)
+{
+	struct sock_filter instructions[BPF_MAXINSNS];
+	struct sock_fprog program;
+
+	if (len != sizeof program)
+		trap_error(trap, EINVAL);
+	else if (!target_read(trap, trap->call.data.args[3], &program, sizeof program))
+		trap_error(trap, EFAULT);
+	else if (!program.filter || program.len == 0 || program.len > BPF_MAXINSNS)
+		trap_error(trap, EINVAL);
+	else if (!target_read(trap, (uint64_t)(uintptr_t)program.filter, instructions, program.len * sizeof *instructions))
+		trap_error(trap, EFAULT);
+	else
+		set_to(trap, instructions, (socklen_t)(program.len * sizeof *instructions));
+}
+
+void
+trap_setsockopt(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	const struct socket_option *option = option_by_host((int)args[1], (int)args[2]);
+	char value[2 * LINK_VALUE_MAX] = {0};
+	int len = (int)args[4];
+
+	if (len < 0) {
+		trap_error(trap, EINVAL);
+		return;
+	}
+	if (option && option->value == OPTION_FILTER) {
+		set_filter(trap, len);
+		return;
+	}
+	/* Nothing that we carry is longer; what the kernel would not look at need not be read. */
+	if (len > (int)sizeof value)
+		len = sizeof value;
+	if (!target_read(trap, args[3], value, option ? option_reads(option, (size_t)len) : (size_t)len)) {
+		/* With nothing to read, the kernel may still complain of something else. */
+		trap_error(trap, -link_kernel_on_set(trap->link, (int)args[1], (int)args[2], NULL, (socklen_t)len));
+		return;
+	}
+	set_to(trap, value, (socklen_t)len);
+}
+
 /* What getsockopt writes: the value, then its length. */
 static void
-give_value(struct trap *trap, const void *value, socklen_t len)
+give_value(struct trap *trap, const void *value, size_t bytes, socklen_t len)
 {
 	int written = (int)len;
 
 	if (!trap_valid(trap))
 		return;
-	trap_answer(trap, target_write(trap, trap->call.data.args[3], value, len) &&
+	trap_answer(trap, target_write(trap, trap->call.data.args[3], value, bytes) &&
 	                          target_write(trap, trap->call.data.args[4], &written, sizeof written)
 	                      ? 0 : EFAULT);
 }
@@ -67,6 +102,7 @@ static void
 finish_getsockopt(struct pending *pending, const struct link_result *result)
 {
 	struct trap *trap = &pending->trap;
+	const struct socket_option *option = option_by_host((int)trap->call.data.args[1], (int)trap->call.data.args[2]);
 	char value[LINK_VALUE_MAX];
 	socklen_t len = pending->room;
 	int error = link_finish_get_option(trap->link, trap->a, (int)trap->call.data.args[1], (int)trap->call.data.args[2],
@@ -74,15 +110,28 @@ finish_getsockopt(struct pending *pending, const struct link_result *result)
 
 	if (error)
 		trap_error(trap, error);
+	else if (option && option->value == OPTION_FILTER)
+		give_value(trap, value, pending->room ? len * sizeof(struct sock_filter) : 0, len);
 	else
-		give_value(trap, value, len);
+		give_value(trap, value, len, len);
+}
+
+/* An option that asks has the question where the answer goes. As much of it as there is, if all of it is not. */
+static void
+read_question(struct trap *trap, const struct socket_option *option, void *value, size_t len)
+{
+	uint64_t at = trap->call.data.args[3];
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), first = page - at % page;
+
+	if (option && option->asks && !target_read(trap, at, value, len) && first < len)
+		target_read(trap, at, value, first);
 }
 
 void
 trap_getsockopt(struct trap *trap)
 {
 	const __u64 *args = trap->call.data.args;
-	char value[LINK_VALUE_MAX];
+	char value[LINK_VALUE_MAX] = {0};
 	struct pending *pending;
 	socklen_t len;
 	int room, error;
@@ -91,11 +140,16 @@ trap_getsockopt(struct trap *trap)
 		trap_error(trap, EFAULT);
 		return;
 	}
+	len = room < 0 || room > (int)sizeof value ? sizeof value : (socklen_t)room;
+	read_question(trap, option_by_host((int)args[1], (int)args[2]), value, len);
 	if (room < 0) {
-		trap_error(trap, EINVAL);
-		return;
+		/* A few levels look at other things first, or take it for a large number. */
+		error = link_kernel_on_no_room(trap->link, (int)args[1], (int)args[2], value);
+		if (error) {
+			trap_error(trap, -error);
+			return;
+		}
 	}
-	len = room > (int)sizeof value ? sizeof value : (socklen_t)room;
 	pending = pending_new(trap);
 	if (!pending)
 		return;
@@ -104,7 +158,7 @@ trap_getsockopt(struct trap *trap)
 	error = link_get_option(pending->trap.link, pending->trap.a, (int)args[1], (int)args[2], value, &len, pending_done,
 	                        pending);
 	if (error == 1) {
-		give_value(&pending->trap, value, len);
+		give_value(&pending->trap, value, len, len);
 		pending_free(pending);
 	} else {
 		pending_started(pending, error);

@@ -309,6 +309,8 @@ kernel_sees(enum option_value value, const uint8_t *host, size_t len)
 	struct seen number;
 
 	switch (value) {
+	case OPTION_INT_EXACT:
+		return len == 4 ? seen_numbers(host, len, 4, 1, 1) : (struct seen){.error = EINVAL};
 	case OPTION_INT_LAX: /* if (optlen < sizeof(int)) val = 0 */
 		return len < 4 ? byte : seen_numbers(host, len, 4, 1, 1);
 	case OPTION_INT_EMPTY:
@@ -337,6 +339,8 @@ kernel_sees(enum option_value value, const uint8_t *host, size_t len)
 	case OPTION_TIMEVAL:
 	case OPTION_TIMEVAL_WORDS:
 		return seen_numbers(host, len, 8, 2, 2);
+	case OPTION_FILTER: /* bpf_check_basics_ok() */
+		return len == 0 || len % 8 || len > 8 * 4096 ? (struct seen){.error = EINVAL} : (struct seen){.len = len};
 	case OPTION_STRING:
 	case OPTION_BYTES:
 		break;
