@@ -85,6 +85,15 @@ is_netfilter(int level, int option)
 	return level == IPPROTO_IPV6 && (option == 64 || option == 65 || option == 68 || option == 69 || option == 80);
 }
 
+/* What splitsock refuses although the kernel has it; see the scenarios not_carried. */
+static bool
+is_not_carried(int level, int option, bool set)
+{
+	if (level == IPPROTO_TCP)
+		return set ? option == TCP_REPAIR || option == TCP_INQ : option == TCP_ZEROCOPY_RECEIVE;
+	return level == SOL_SOCKET && set && option == SO_ZEROCOPY;
+}
+
 static void
 show_value(char *text, const unsigned char *value, socklen_t length, bool hidden)
 {
@@ -157,7 +166,7 @@ get_all(int kind, int level, unsigned char fill)
 		char outcomes[LENGTHS][OUTCOME];
 		int fd;
 
-		if (is_netfilter(level, option))
+		if (is_netfilter(level, option) || is_not_carried(level, option, false))
 			continue;
 		/* Reading changes nothing, but for what it returns once only; so one socket will do. */
 		fd = fresh(kind);
@@ -174,7 +183,7 @@ set_all(int kind, int level, const unsigned char *value)
 	for (int option = 0; option < options_end(level); option++) {
 		char outcomes[LENGTHS][OUTCOME];
 
-		if (is_netfilter(level, option))
+		if (is_netfilter(level, option) || is_not_carried(level, option, true))
 			continue;
 		for (int i = 0; i < LENGTHS; i++) {
 			int fd = fresh(kind);
@@ -256,3 +265,16 @@ MATRIX(tcp4, TCP4)
 MATRIX(tcp6, TCP6)
 MATRIX(udp4, UDP4)
 MATRIX(udp6, UDP6)
+
+/* Their answers would be promises: of notices about sent buffers, of control messages, of another way to read and to connect. */
+SCENARIO_V4_V6(option_matrix, not_carried)
+{
+	int fd = tcp_socket(family);
+	unsigned char question[64] = {0};
+	socklen_t length = sizeof question;
+
+	observe_set_option("SO_ZEROCOPY", fd, SOL_SOCKET, SO_ZEROCOPY, 1);
+	observe_set_option("TCP_INQ", fd, IPPROTO_TCP, TCP_INQ, 1);
+	observe_set_option("TCP_REPAIR", fd, IPPROTO_TCP, TCP_REPAIR, 1);
+	observe_call("TCP_ZEROCOPY_RECEIVE", getsockopt(fd, IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE, question, &length));
+}
