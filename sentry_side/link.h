@@ -165,11 +165,11 @@ int link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq,
 
 /* Returns 1 when the option is dealt with and `done` will not be called. */
 /*
- * What the kernel says of an option on a fresh socket of the link's kind that is in no network: -ENOPROTOOPT if nothing against it.
- * And of reading it into less than no room: 0 if nothing. `value` has LINK_VALUE_MAX bytes, and the question of an option that asks.
+ * What the kernel says of an option on a fresh socket of the link's kind that is in no network: for options that we do not carry,
+ * sockets that the gofer has let go of, and arguments that are no good. Return 0 or a negative errno.
  */
 int link_kernel_on_set(const struct link *link, int level, int name, const void *value, socklen_t len);
-int link_kernel_on_no_room(const struct link *link, int level, int name, void *value);
+int link_kernel_on_get(const struct link *link, int level, int name, void *value, socklen_t *len);
 /*
  * A filter (OPTION_FILTER) is given as its instructions alone. What is read of one is at most LINK_VALUE_MAX bytes long, and its
  * length and room count instructions. `value` must hold the question of an option that asks.

@@ -390,12 +390,8 @@ link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, siz
 
 /* ---- options ------------------------------------------------------------------------------------ */
 
-/*
- * What the kernel says of an option on a fresh socket of this kind, for options that we do not carry and sockets that the gofer has
- * let go of. Returns 0 or a negative errno.
- */
-static int
-ask_kernel_to_set(const struct link *link, int level, int name, const void *value, socklen_t len)
+int
+link_kernel_on_set(const struct link *link, int level, int name, const void *value, socklen_t len)
 {
 	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
 	const struct socket_option *option = option_by_host(level, name);
@@ -417,15 +413,7 @@ ask_kernel_to_set(const struct link *link, int level, int name, const void *valu
 }
 
 int
-link_kernel_on_set(const struct link *link, int level, int name, const void *value, socklen_t len)
-{
-	int error = ask_kernel_to_set(link, level, name, value, len);
-
-	return error ? error : -ENOPROTOOPT;
-}
-
-static int
-ask_kernel_to_get(const struct link *link, int level, int name, void *value, socklen_t *len)
+link_kernel_on_get(const struct link *link, int level, int name, void *value, socklen_t *len)
 {
 	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
 	int error = fd < 0 || getsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
@@ -433,14 +421,6 @@ ask_kernel_to_get(const struct link *link, int level, int name, void *value, soc
 	if (fd >= 0)
 		close(fd);
 	return error;
-}
-
-int
-link_kernel_on_no_room(const struct link *link, int level, int name, void *value)
-{
-	socklen_t len = (socklen_t)-1;
-
-	return ask_kernel_to_get(link, level, name, value, &len);
 }
 
 /* What a stream socket makes of the value depends on the system's limits, of which A knows nothing. */
@@ -462,7 +442,7 @@ set_low_water(const struct link *link, int fd, const void *value, socklen_t len)
 static int
 set_zerocopy(struct link *link, const void *value, socklen_t len)
 {
-	int on, error = ask_kernel_to_set(link, SOL_SOCKET, SO_ZEROCOPY, value, len);
+	int on, error = link_kernel_on_set(link, SOL_SOCKET, SO_ZEROCOPY, value, len);
 
 	if (error)
 		return error;
@@ -517,8 +497,11 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 
 	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
 		return set_zerocopy(link, value, len);
-	if (!option || !option->settable || option->place == OPTION_LOCAL)
-		return link_kernel_on_set(link, level, name, value, len);
+	if (!option || !option->settable || option->place == OPTION_LOCAL) {
+		int error = link_kernel_on_set(link, level, name, value, len);
+
+		return error ? error : -ENOPROTOOPT;
+	}
 	if (option->place == OPTION_LINK)
 		link->link_options = true;
 	if (level == SOL_SOCKET && name == SO_RCVLOWAT)
@@ -526,7 +509,7 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 	if (option->place == OPTION_LINK)
 		return setsockopt(fd, level, name, value, len) < 0 ? -errno : 1;
 	if (link->state == LINK_CLOSED) {
-		int error = ask_kernel_to_set(link, level, name, value, len);
+		int error = link_kernel_on_set(link, level, name, value, len);
 
 		return error ? error : 1;
 	}
@@ -535,7 +518,7 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 	encoded_len = option_encode(option, value, carried, encoded, sizeof encoded);
 	if (encoded_len < 0) {
 		/* There may be something else that the kernel complains of first. */
-		int error = ask_kernel_to_set(link, level, name, value, len);
+		int error = link_kernel_on_set(link, level, name, value, len);
 
 		return error ? error : (int)encoded_len;
 	}
@@ -560,6 +543,20 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 		return error ? error : 1;
 	}
 	return call_one(link, &op, done, arg, NULL);
+}
+
+/* Returns 0 or a negative errno. Unlike others, this option is not cut, and refuses room that it cannot fill. */
+static int
+peer_name_option(struct link *link, void *value, socklen_t len)
+{
+	struct link_name name;
+
+	if (!link_peer_name(link, &name))
+		return -ENOTCONN;
+	if (len > name.len)
+		return -EINVAL;
+	memcpy(value, &name.address, len);
+	return 0;
 }
 
 /* Values that the sentry side knows. False: it does not. */
@@ -620,7 +617,7 @@ link_get_option(struct link *link, int fd, int level, int name, void *value, soc
 	if (*len > LINK_VALUE_MAX)
 		*len = LINK_VALUE_MAX;
 	if (!option || !option->gettable) {
-		int error = ask_kernel_to_get(link, level, name, value, len);
+		int error = link_kernel_on_get(link, level, name, value, len);
 
 		return error ? error : -ENOPROTOOPT;
 	}
@@ -634,8 +631,13 @@ link_get_option(struct link *link, int fd, int level, int name, void *value, soc
 		memcpy(value, whole, *len);
 		return 1;
 	}
+	if (level == SOL_SOCKET && name == SO_PEERNAME) {
+		int error = peer_name_option(link, value, *len);
+
+		return error ? error : 1;
+	}
 	if (option->place == OPTION_LOCAL || link->state == LINK_CLOSED) {
-		int error = ask_kernel_to_get(link, level, name, value, len);
+		int error = link_kernel_on_get(link, level, name, value, len);
 
 		return error ? error : 1;
 	}

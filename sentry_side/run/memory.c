@@ -16,6 +16,15 @@ target_read(struct trap *trap, uint64_t address, void *buffer, size_t len)
 	return len == 0 || process_vm_readv(target(trap), &here, 1, &there, 1, 0) == (ssize_t)len;
 }
 
+size_t
+target_read_some(struct trap *trap, uint64_t address, void *buffer, size_t len)
+{
+	struct iovec here = {buffer, len}, there = {(void *)(uintptr_t)address, len};
+	ssize_t n = len ? process_vm_readv(target(trap), &here, 1, &there, 1, 0) : 0;
+
+	return n < 0 ? 0 : (size_t)n;
+}
+
 bool
 target_write(struct trap *trap, uint64_t address, const void *buffer, size_t len)
 {

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 #include <linux/filter.h>
 #include <linux/sockios.h>
@@ -46,7 +47,10 @@ set_filter(struct trap *trap, int len)
 	struct sock_filter instructions[BPF_MAXINSNS];
 	struct sock_fprog program;
 
-	if (len != sizeof program)
+	/* The kernel reads an int of every option before it asks which one it is. */
+	if (len >= (int)sizeof(int) && !target_read(trap, trap->call.data.args[3], &program, sizeof(int)))
+		trap_error(trap, EFAULT);
+	else if (len != sizeof program)
 		trap_error(trap, EINVAL);
 	else if (!target_read(trap, trap->call.data.args[3], &program, sizeof program))
 		trap_error(trap, EFAULT);
@@ -58,13 +62,31 @@ set_filter(struct trap *trap, int len)
 		set_to(trap, instructions, (socklen_t)(program.len * sizeof *instructions));
 }
 
+/* So many bytes, and behind them nothing that could be read or written: for the kernel to find as the program has it. */
+static void *
+mirror(const void *bytes, size_t len)
+{
+	static char *end; /* only the supervisor's thread is here */
+	size_t size = 2 * LINK_VALUE_MAX, guard = (size_t)sysconf(_SC_PAGESIZE);
+
+	if (!end) {
+		char *map = mmap(NULL, size + guard, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (map == MAP_FAILED || mprotect(map + size, guard, PROT_NONE) < 0)
+			return NULL;
+		end = map + size;
+	}
+	return memcpy(end - len, bytes, len);
+}
+
 void
 trap_setsockopt(struct trap *trap)
 {
 	const __u64 *args = trap->call.data.args;
 	const struct socket_option *option = option_by_host((int)args[1], (int)args[2]);
 	char value[2 * LINK_VALUE_MAX] = {0};
-	int len = (int)args[4];
+	int len = (int)args[4], error;
+	size_t there;
 
 	if (len < 0) {
 		trap_error(trap, EINVAL);
@@ -74,13 +96,20 @@ trap_setsockopt(struct trap *trap)
 		set_filter(trap, len);
 		return;
 	}
-	/* Nothing that we carry is longer; what the kernel would not look at need not be read. */
+	/* Nothing that we carry is longer. */
 	if (len > (int)sizeof value)
 		len = sizeof value;
-	if (!target_read(trap, args[3], value, option ? option_reads(option, (size_t)len) : (size_t)len)) {
-		/* With nothing to read, the kernel may still complain of something else. */
-		trap_error(trap, -link_kernel_on_set(trap->link, (int)args[1], (int)args[2], NULL, (socklen_t)len));
-		return;
+	there = target_read_some(trap, args[3], value, (size_t)len);
+	if (there < (option ? option_reads(option, (size_t)len) : (size_t)len)) {
+		/*
+		 * What the kernel does not look at need not be there, it may complain of something else before it looks, and IPv6 takes
+		 * no address for 0.
+		 */
+		error = link_kernel_on_set(trap->link, (int)args[1], (int)args[2], args[3] ? mirror(value, there) : NULL, (socklen_t)len);
+		if (error || !option) {
+			trap_error(trap, error ? -error : ENOPROTOOPT);
+			return;
+		}
 	}
 	set_to(trap, value, (socklen_t)len);
 }
@@ -116,36 +145,46 @@ finish_getsockopt(struct pending *pending, const struct link_result *result)
 		give_value(trap, value, len, len);
 }
 
-/* An option that asks has the question where the answer goes. As much of it as there is, if all of it is not. */
-static void
-read_question(struct trap *trap, const struct socket_option *option, void *value, size_t len)
+/* An option that asks has the question where the answer goes. False, and the trap is answered: it is not there. */
+static bool
+read_question(struct trap *trap, void *value, size_t len)
 {
-	uint64_t at = trap->call.data.args[3];
-	size_t page = (size_t)sysconf(_SC_PAGESIZE), first = page - at % page;
+	const __u64 *args = trap->call.data.args;
+	size_t there = target_read_some(trap, args[3], value, len);
+	socklen_t room = (socklen_t)len;
 
-	if (option && option->asks && !target_read(trap, at, value, len) && first < len)
-		target_read(trap, at, value, first);
+	if (there < len &&
+	    link_kernel_on_get(trap->link, (int)args[1], (int)args[2], mirror(value, there), &room) == -EFAULT) {
+		trap_error(trap, EFAULT);
+		return false;
+	}
+	return true;
 }
 
 void
 trap_getsockopt(struct trap *trap)
 {
 	const __u64 *args = trap->call.data.args;
+	const struct socket_option *option = option_by_host((int)args[1], (int)args[2]);
 	char value[LINK_VALUE_MAX] = {0};
 	struct pending *pending;
 	socklen_t len;
 	int room, error;
 
 	if (!target_read(trap, args[4], &room, sizeof room)) {
-		trap_error(trap, EFAULT);
+		error = link_kernel_on_get(trap->link, (int)args[1], (int)args[2], value, NULL);
+		trap_error(trap, error ? -error : EFAULT);
 		return;
 	}
 	len = room < 0 || room > (int)sizeof value ? sizeof value : (socklen_t)room;
-	read_question(trap, option_by_host((int)args[1], (int)args[2]), value, len);
+	if (option && option->asks && !read_question(trap, value, len))
+		return;
 	if (room < 0) {
-		/* A few levels look at other things first, or take it for a large number. */
-		error = link_kernel_on_no_room(trap->link, (int)args[1], (int)args[2], value);
-		if (error) {
+		socklen_t negative = (socklen_t)-1;
+
+		/* A few levels look at other things first, or take it for a large number. The program's socket may be connected. */
+		error = link_kernel_on_get(trap->link, (int)args[1], (int)args[2], value, &negative);
+		if (error && (!option || error != -ENOTCONN)) {
 			trap_error(trap, -error);
 			return;
 		}
