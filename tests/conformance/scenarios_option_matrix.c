@@ -9,12 +9,16 @@
 #include "tests/conformance/scenario.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
 
-enum {
+enum kind {
 	TCP4,
 	TCP6,
 	UDP4,
 	UDP6,
+	KINDS,
+	CONNECTED = KINDS, /* to be added to a kind */
+	LISTENING = 2 * KINDS,
 };
 
 enum {
@@ -46,19 +50,46 @@ name_of(int level, int option)
 	return number;
 }
 
-static int
-fresh(int kind)
+#ifndef IP_PROTOCOL
+#define IP_PROTOCOL 52
+#endif
+#define TCP_AO_REPAIR 42
+
+struct subject {
+	int fd, peer; /* peer is -1 if there is none */
+};
+
+static struct subject
+subject(int kind)
 {
-	return must("socket", socket(kind == TCP4 || kind == UDP4 ? AF_INET : AF_INET6,
-	                             kind == TCP4 || kind == TCP6 ? SOCK_STREAM : SOCK_DGRAM, 0));
+	int family = kind % KINDS == TCP4 || kind % KINDS == UDP4 ? AF_INET : AF_INET6;
+	bool tcp = kind % KINDS == TCP4 || kind % KINDS == TCP6;
+	struct pair pair;
+
+	if (kind >= LISTENING)
+		return (struct subject){tcp_listener(family), -1};
+	if (kind < CONNECTED)
+		return (struct subject){tcp ? tcp_socket(family) : udp_socket(family), -1};
+	pair = tcp ? tcp_pair(family) : udp_pair(family);
+	return (struct subject){pair.client, pair.server};
+}
+
+static void
+done_with(struct subject subject)
+{
+	close(subject.fd);
+	if (subject.peer >= 0)
+		close(subject.peer);
 }
 
 /* Clocks, counters and names that no two sockets share. */
 static bool
 is_volatile(int level, int option)
 {
-	return (level == SOL_SOCKET && (option == SO_COOKIE || option == SO_MEMINFO || option == SO_INCOMING_CPU)) ||
-	       (level == IPPROTO_TCP && (option == TCP_TIMESTAMP || option == TCP_INFO));
+	return (level == SOL_SOCKET && (option == SO_COOKIE || option == SO_MEMINFO || option == SO_INCOMING_CPU ||
+	                                option == SO_PEERNAME)) ||
+	       (level == IPPROTO_TCP && (option == TCP_TIMESTAMP || option == TCP_INFO || option == TCP_CC_INFO)) ||
+	       (level == IPPROTO_IP && option == IP_PROTOCOL); /* the port, where it is not a raw socket */
 }
 
 /* Of the option numbers below these, all are looked at, but those of netfilter and of multicast routing. */
@@ -90,7 +121,8 @@ static bool
 is_not_carried(int level, int option, bool set)
 {
 	if (level == IPPROTO_TCP)
-		return set ? option == TCP_REPAIR || option == TCP_INQ : option == TCP_ZEROCOPY_RECEIVE;
+		return option == TCP_QUEUE_SEQ || option == TCP_AO_REPAIR || (set && (option == TCP_REPAIR || option == TCP_INQ)) ||
+		       (!set && option == TCP_ZEROCOPY_RECEIVE);
 	return level == SOL_SOCKET && set && option == SO_ZEROCOPY;
 }
 
@@ -164,15 +196,15 @@ get_all(int kind, int level, unsigned char fill)
 {
 	for (int option = 0; option < options_end(level); option++) {
 		char outcomes[LENGTHS][OUTCOME];
-		int fd;
+		struct subject on;
 
 		if (is_netfilter(level, option) || is_not_carried(level, option, false))
 			continue;
 		/* Reading changes nothing, but for what it returns once only; so one socket will do. */
-		fd = fresh(kind);
+		on = subject(kind);
 		for (int i = 0; i < LENGTHS; i++)
-			look(outcomes[i], fd, level, option, lengths[i], fill);
-		close(fd);
+			look(outcomes[i], on.fd, level, option, lengths[i], fill);
+		done_with(on);
 		print_line(name_of(level, option), outcomes);
 	}
 }
@@ -182,15 +214,22 @@ set_all(int kind, int level, const unsigned char *value)
 {
 	for (int option = 0; option < options_end(level); option++) {
 		char outcomes[LENGTHS][OUTCOME];
+		struct subject on;
 
 		if (is_netfilter(level, option) || is_not_carried(level, option, true))
 			continue;
+		/* A connection is dear, so that what one length did stays for the next. */
+		if (kind >= CONNECTED)
+			on = subject(kind);
 		for (int i = 0; i < LENGTHS; i++) {
-			int fd = fresh(kind);
-
-			set_and_look(outcomes[i], fd, level, option, value, lengths[i]);
-			close(fd);
+			if (kind < CONNECTED)
+				on = subject(kind);
+			set_and_look(outcomes[i], on.fd, level, option, value, lengths[i]);
+			if (kind < CONNECTED)
+				done_with(on);
 		}
+		if (kind >= CONNECTED)
+			done_with(on);
 		print_line(name_of(level, option), outcomes);
 	}
 }
@@ -252,7 +291,63 @@ text(void)
 	SCENARIO(option_matrix, set_text_##kind##_##level)                                \
 	{                                                                                 \
 		set_all(KIND, LEVEL, text());                                             \
+	}                                                                                 \
+	SCENARIO(option_matrix, nowhere_##kind##_##level)                                 \
+	{                                                                                 \
+		nowhere(KIND, LEVEL);                                                     \
+	}                                                                                 \
+	SCENARIO(option_matrix, get_connected_##kind##_##level)                           \
+	{                                                                                 \
+		get_all(CONNECTED + KIND, LEVEL, 0);                                      \
+	}                                                                                 \
+	SCENARIO(option_matrix, set_connected_##kind##_##level)                           \
+	{                                                                                 \
+		set_all(CONNECTED + KIND, LEVEL, one());                                  \
 	}
+
+/* From and to where nothing is, and where what there is ends. */
+static void
+nowhere(int kind, int level)
+{
+	long page = sysconf(_SC_PAGESIZE);
+	unsigned char *pages = mmap(NULL, 2 * (size_t)page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	socklen_t *length = (socklen_t *)(void *)(pages + page - sizeof *length);
+
+	must("munmap", munmap(pages + page, (size_t)page));
+	for (int option = 0; option < options_end(level); option++) {
+		char what[10][64];
+		struct subject on;
+		int rc[10], n = 0;
+
+		if (is_netfilter(level, option) || is_not_carried(level, option, true) || is_not_carried(level, option, false))
+			continue;
+		on = subject(kind);
+#define TRY(name, call)                                                                   \
+	do {                                                                              \
+		rc[n] = (call) < 0 ? errno : 0;                                           \
+		snprintf(what[n], sizeof *what, "%s %s", name, error_name(rc[n]));        \
+		n++;                                                                      \
+	} while (0)
+		TRY("set NULL 4", setsockopt(on.fd, level, option, NULL, 4));
+		TRY("3", setsockopt(on.fd, level, option, NULL, 3));
+		TRY("16", setsockopt(on.fd, level, option, NULL, 16));
+		memset(pages + page - 4, 0, 4);
+		TRY("set end 4", setsockopt(on.fd, level, option, pages + page - 4, 4));
+		TRY("8", setsockopt(on.fd, level, option, pages + page - 4, 8));
+		TRY("200", setsockopt(on.fd, level, option, pages + page - 4, 200));
+		*length = 4;
+		TRY("get NULL 4", getsockopt(on.fd, level, option, NULL, length));
+		*length = 0;
+		TRY("0", getsockopt(on.fd, level, option, NULL, length));
+		*length = 200;
+		TRY("200", getsockopt(on.fd, level, option, pages + page, length));
+		TRY("without length", getsockopt(on.fd, level, option, pages, NULL));
+#undef TRY
+		OBSERVE("%s %s %s %s, %s %s %s, %s %s %s, %s", name_of(level, option), what[0], what[1], what[2], what[3], what[4],
+		        what[5], what[6], what[7], what[8], what[9]);
+		done_with(on);
+	}
+}
 
 #define MATRIX(kind, KIND)                                                                \
 	MATRIX_OF(kind, KIND, socket, SOL_SOCKET)                                         \
@@ -260,6 +355,23 @@ text(void)
 	MATRIX_OF(kind, KIND, udp, IPPROTO_UDP)                                           \
 	MATRIX_OF(kind, KIND, ip, IPPROTO_IP)                                             \
 	MATRIX_OF(kind, KIND, ipv6, IPPROTO_IPV6)
+
+#define MATRIX_LISTENING(kind, KIND, level, LEVEL)                                        \
+	SCENARIO(option_matrix, get_listening_##kind##_##level)                           \
+	{                                                                                 \
+		get_all(LISTENING + KIND, LEVEL, 0);                                      \
+	}                                                                                 \
+	SCENARIO(option_matrix, set_listening_##kind##_##level)                           \
+	{                                                                                 \
+		set_all(LISTENING + KIND, LEVEL, one());                                  \
+	}
+
+MATRIX_LISTENING(tcp4, TCP4, socket, SOL_SOCKET)
+MATRIX_LISTENING(tcp4, TCP4, tcp, IPPROTO_TCP)
+MATRIX_LISTENING(tcp4, TCP4, ip, IPPROTO_IP)
+MATRIX_LISTENING(tcp6, TCP6, socket, SOL_SOCKET)
+MATRIX_LISTENING(tcp6, TCP6, tcp, IPPROTO_TCP)
+MATRIX_LISTENING(tcp6, TCP6, ipv6, IPPROTO_IPV6)
 
 MATRIX(tcp4, TCP4)
 MATRIX(tcp6, TCP6)
