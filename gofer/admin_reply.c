@@ -103,7 +103,7 @@ reply_stats(struct gofer *gofer, uint32_t id, size_t *len)
 	Splitsock__Counter messages[ALL], *pointers[ALL];
 	uint64_t values[COUNTER_COUNT] = {0};
 
-	told.host = counters_of_host(values);
+	told.host = counters_of_host(gofer, values);
 	counters_of_gofer(gofer, values);
 	counters_to_message(&told, messages, pointers, 0, ALL, values);
 	reply.counters = &told;

@@ -18,6 +18,14 @@ struct gofer_counters {
 	struct session_counters sessions;
 };
 
+#define HOST_AGE_MS 100
+
+struct host_counters {
+	uint64_t value[COUNTERS_HOST_COUNT];
+	int64_t read_ms; /* 0: never */
+	bool known;
+};
+
 struct gofer;
 struct session;
 struct sock;
@@ -46,7 +54,9 @@ enum host_file { HOST_SNMP, HOST_NETSTAT, HOST_SNMP6, HOST_FILES };
 void counters_parse_host(int64_t *host, enum host_file file, const char *text);
 
 /* Reads them all for the network namespace that the gofer is in. False, with all 0: there is no /proc to read. */
-bool counters_of_host(uint64_t *values);
+bool counters_read_host(uint64_t *values);
+/* The same, at most HOST_AGE_MS old: reading takes the loop some 300 us, and how often is the clients' choice. */
+bool counters_of_host(struct gofer *gofer, uint64_t *values);
 
 /* ---- asking ------------------------------------------------------------------------------------- */
 

@@ -11,10 +11,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "gofer/counters.h"
+#include "gofer/gofer.h"
 
 /* Some 20 KiB on a kernel of today. */
 #define FILE_MAX (256u * 1024u)
@@ -123,7 +124,7 @@ read_file(const char *path)
 }
 
 bool
-counters_of_host(uint64_t *values)
+counters_read_host(uint64_t *values)
 {
 	int64_t host[COUNTERS_HOST_COUNT] = {0};
 	bool any = false;
@@ -139,4 +140,21 @@ counters_of_host(uint64_t *values)
 	for (int id = 0; id < COUNTERS_HOST_COUNT; id++)
 		values[id] = host[id] > 0 ? (uint64_t)host[id] : 0;
 	return any;
+}
+
+bool
+counters_of_host(struct gofer *gofer, uint64_t *values)
+{
+	struct host_counters *host = &gofer->host_counters;
+	struct timespec t;
+	int64_t now;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+	if (!host->read_ms || now - host->read_ms >= HOST_AGE_MS) {
+		host->known = counters_read_host(host->value);
+		host->read_ms = now;
+	}
+	memcpy(values + COUNTERS_HOST_FIRST, host->value, sizeof host->value);
+	return host->known;
 }

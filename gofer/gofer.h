@@ -35,6 +35,7 @@ struct gofer {
 	uint8_t *scratch; /* SCRATCH_SIZE bytes, for one read at a time */
 	struct splice_pipe *idle_pipes;
 	struct gofer_counters counters;
+	struct host_counters host_counters;
 	int64_t start_time, started_ms; /* Unix time in seconds, and the monotonic clock's */
 	unsigned admin_connections;
 };

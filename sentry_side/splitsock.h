@@ -116,7 +116,7 @@ struct ss_stat {
  *
  * SS_STATS_HOST and SS_STATS_SESSION together cost one round trip to the gofer, and block for it; SS_STATS_LIBRARY alone neither asks
  * nor blocks. The call's own round trip is in the next call's numbers of the library, and in this call's of the session. All values of one scope are
- * of one moment, but for the library's, which other threads may change meanwhile. SS_STATS_HOST is left out where the gofer's policy does
+ * of one moment, but for the library's, which other threads may change meanwhile; the host's are up to 100 ms old. SS_STATS_HOST is left out where the gofer's policy does
  * not grant it: the policy `open` does. The host's UDP datagrams are counted as programs take them, and its resets received as connections
  * that a reset of either side ended (RFC 4022, RFC 4113 and RFC 4293, proc_pid_net(5)).
  *

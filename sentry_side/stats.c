@@ -33,9 +33,9 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 	pthread_mutex_unlock(&asked->lock);
 }
 
-/* Fills the host's and the session's values. Returns 0 or a positive errno. */
+/* Fills the session's values, and the host's, if they are wanted and granted: *host. Returns 0 or a positive errno. */
 static int
-ask(struct session *session, uint64_t *values, bool *host)
+ask(struct session *session, bool with_host, uint64_t *values, bool *host)
 {
 	Splitsock__Stats stats = SPLITSOCK__STATS__INIT;
 	Splitsock__Op op = SPLITSOCK__OP__INIT, *ops = &op;
@@ -47,6 +47,7 @@ ask(struct session *session, uint64_t *values, bool *host)
 		return EOPNOTSUPP;
 	op.op_case = SPLITSOCK__OP__OP_STATS;
 	op.stats = &stats;
+	stats.host = with_host;
 	request.ops = &ops;
 	request.n_ops = 1;
 	error = session_call(session, &request, on_reply, &asked, NULL);
@@ -92,7 +93,7 @@ ss_stats(struct ss *ss, unsigned scopes, struct ss_stat *stats, size_t room)
 	for (int i = 0; i < COUNTERS_CLIENT_COUNT; i++)
 		library[i] = atomic_load_explicit(&ss->session.counted[i], memory_order_relaxed);
 	if (scopes & (SS_STATS_HOST | SS_STATS_SESSION))
-		error = ask(&ss->session, values, &host);
+		error = ask(&ss->session, scopes & SS_STATS_HOST, values, &host);
 	if (error) {
 		errno = error;
 		return -1;

@@ -215,7 +215,7 @@ static void stop_gofer(void)
 		waitpid(gofer, NULL, 0);
 	}
 	// The gofer removes its sockets, unless it was killed, and keeps its lock file.
-	static const char *const left[] = { "", ".stream", ".seqpacket", ".lock" };
+	static const char *const left[] = { "", ".stream", ".seqpacket", ".ctl", ".lock" };
 	char path[sizeof(gofer_socket) + 16];
 	for (size_t n = 0; n < sizeof(left) / sizeof(left[0]); n++) {
 		snprintf(path, sizeof(path), "%s%s", gofer_socket, left[n]);

@@ -358,7 +358,7 @@ Test(counters, this_kernel_has_every_field)
 {
 	uint64_t values[COUNTER_COUNT] = {0};
 
-	cr_assert(counters_of_host(values));
+	cr_assert(counters_read_host(values));
 	cr_assert_gt(values[COUNTER_HOST_IP_RECEIVED], 0, "this host has never received a packet?");
 	for (int id = 0; id < COUNTERS_HOST_COUNT; id++) {
 		char fields[512], *save = NULL;
@@ -378,6 +378,21 @@ Test(counters, this_kernel_has_every_field)
 			cr_expect_eq(system(command), 0, "%s: %s: %s", counters[id].name, field, command);
 		}
 	}
+}
+
+/* However often it is asked for, it is read ten times a second. */
+Test(counters, the_host_s_files_are_not_read_for_every_question)
+{
+	static struct gofer asked;
+	uint64_t values[COUNTER_COUNT] = {0};
+
+	cr_assert(counters_of_host(&asked, values));
+	asked.host_counters.value[COUNTER_HOST_IP_RECEIVED] = 7;
+	cr_assert(counters_of_host(&asked, values));
+	cr_assert_eq(values[COUNTER_HOST_IP_RECEIVED], 7, "it was read again");
+	asked.host_counters.read_ms -= HOST_AGE_MS;
+	cr_assert(counters_of_host(&asked, values));
+	cr_assert_gt(values[COUNTER_HOST_IP_RECEIVED], 7, "it is too old");
 }
 
 /* ---- asking ------------------------------------------------------------------------------------- */
@@ -401,6 +416,8 @@ setup(void)
 	session.outbox_tail = &session.outbox;
 }
 
+static bool want_host = true;
+
 /* Asks with `ops` Stats operations; fills values if there is a reply. */
 static bool
 ask(struct call *call, size_t ops, uint64_t handle, bool no_reply, uint64_t *values, bool *host)
@@ -417,6 +434,7 @@ ask(struct call *call, size_t ops, uint64_t handle, bool no_reply, uint64_t *val
 
 	op.op_case = SPLITSOCK__OP__OP_STATS;
 	op.stats = &stats;
+	stats.host = want_host;
 	request.ops = pointers;
 	request.n_ops = ops;
 	request.handle = handle;
@@ -457,6 +475,12 @@ Test(counters, a_client_reads_its_own_and_the_hosts, .init = setup)
 	cr_expect_eq(values[COUNTER_STREAM_BYTES_UP], 5, "another session's bytes are not told");
 	cr_expect_eq(values[COUNTER_SESSIONS_OPENED], 0, "nor what there is of other sessions");
 	cr_expect_eq(values[COUNTER_OPERATION_STATS], 1);
+	/* Only who asks for them gets the host's. */
+	want_host = false;
+	cr_assert(ask(&call, 1, 0, false, values, &host));
+	cr_expect_not(host);
+	cr_expect_eq(values[COUNTER_HOST_IP_RECEIVED], 0);
+	cr_expect_eq(values[COUNTER_STREAM_BYTES_UP], 5);
 	/* The gofer's own view has both. */
 	memset(values, 0, sizeof values);
 	counters_of_gofer(&gofer, values);
