@@ -280,7 +280,7 @@ handle_get_option(struct sock *sock, const Splitsock__Op *op, struct answer *ans
 	const struct socket_option *option = option_by_wire(op->get_option->option);
 	const ProtobufCBinaryData *question = &op->get_option->question;
 	uint8_t host[VALUE_MAX] = {0};
-	socklen_t len;
+	socklen_t len, asked;
 	ssize_t encoded;
 
 	if (!option || option->place != OPTION_HOST || !option->gettable)
@@ -301,8 +301,12 @@ handle_get_option(struct sock *sock, const Splitsock__Op *op, struct answer *ans
 	}
 	if (sock->host.fd < 0)
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
-	if (getsockopt(sock->host.fd, option->level, option->name, host, &len) < 0)
+	asked = len;
+	if (getsockopt(sock->host.fd, option->level, option->name, host, &len) < 0) {
+		if (len != asked)
+			answer->result.count = len;
 		return fail(answer, errno);
+	}
 	if (option->value == OPTION_FILTER) {
 		if (len == 0)
 			return OUTCOME_OK; /* no filter, no bytes */

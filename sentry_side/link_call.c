@@ -656,13 +656,13 @@ link_get_option(struct link *link, int fd, int level, int name, void *value, soc
 static int
 finish_get_filter(const struct socket_option *option, const struct link_result *result, void *value, socklen_t *len)
 {
-	socklen_t room = *len;
+	socklen_t room = *len, count = (socklen_t)(result->value_len / sizeof(struct sock_filter));
 
-	*len = (socklen_t)(result->value_len / sizeof(struct sock_filter));
-	if (room == 0 || *len == 0)
-		return 0;
-	if (room < *len)
+	if (room && room < count)
 		return EINVAL;
+	*len = count;
+	if (room == 0 || count == 0)
+		return 0;
 	return option_decode(option, result->value, result->value_len, value, LINK_VALUE_MAX) < 0 ? EPROTO : 0;
 }
 
@@ -676,8 +676,11 @@ link_finish_get_option(struct link *link, int fd, int level, int name, const str
 
 	if ((result->error && link->state == LINK_CLOSED) || (level == SOL_SOCKET && name == SO_ERROR && link_is_over(link)))
 		return link_get_option(link, fd, level, name, value, len, NULL, NULL) == 1 ? 0 : result->error;
-	if (result->error)
+	if (result->error) {
+		if (result->count)
+			*len = result->count;
 		return result->error;
+	}
 	if (option->value == OPTION_FILTER)
 		return finish_get_filter(option, result, value, len);
 	host_len = option_decode(option, result->value, result->value_len, host, sizeof host);

@@ -137,6 +137,9 @@ finish_getsockopt(struct pending *pending, const struct link_result *result)
 	int error = link_finish_get_option(trap->link, trap->a, (int)trap->call.data.args[1], (int)trap->call.data.args[2],
 	                                   result, value, &len);
 
+	/* A few options say how much room they need when they have not got it. */
+	if (error && len != pending->room && trap_valid(trap))
+		target_write(trap, trap->call.data.args[4], &len, sizeof len);
 	if (error)
 		trap_error(trap, error);
 	else if (option && option->value == OPTION_FILTER)

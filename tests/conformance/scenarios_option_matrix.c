@@ -148,7 +148,9 @@ look(char *text, int fd, int level, int option, int room, unsigned char fill)
 
 	memset(value, fill, sizeof value);
 	if (getsockopt(fd, level, option, value, &length) < 0) {
-		strcpy(text, error_name(errno));
+		text += sprintf(text, "%s", error_name(errno));
+		if (length != (socklen_t)room)
+			sprintf(text, " wants %u", length);
 		return;
 	}
 	if (length > BUFFER) {
