@@ -849,6 +849,57 @@ Test(operations, raw_packet_and_other_netlink_sockets_are_denied)
 	}
 }
 
+/* ---- options that are more than a number -------------------------------------------------------- */
+
+Test(operations, a_filter_has_whole_instructions_and_is_the_kernels_to_judge)
+{
+	static uint8_t bytes[OPTION_VALUE_MAX + 8];
+	static const size_t bad[] = {0, 1, 7, 9, 8 * 4096 + 8};
+	struct batch batch;
+	struct told told;
+
+	open_socket(1, AF_INET, SOCK_DGRAM, 0);
+	for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+		batch = batch_for(1);
+		add_set_option(&batch, SOL_SOCKET, SO_ATTACH_FILTER, bytes, bad[i]);
+		told = ask(&batch);
+		check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, EINVAL);
+	}
+	for (size_t i = 0; i < sizeof bytes; i++)
+		bytes[i] = (uint8_t)(i * 37);
+	batch = batch_for(1);
+	add_set_option(&batch, SOL_SOCKET, SO_ATTACH_FILTER, bytes, 8 * 4096);
+	told = ask(&batch);
+	check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, EINVAL);
+	/* Take everything: BPF_RET | BPF_K. */
+	batch = batch_for(1);
+	add_set_option(&batch, SOL_SOCKET, SO_ATTACH_FILTER, (uint8_t[]){6, 0, 0, 0, 0xff, 0xff, 0, 0}, 8);
+	add_get_option(&batch, SOL_SOCKET, SO_ATTACH_FILTER);
+	told = ask(&batch);
+	check_status(&told, 2, SPLITSOCK__STATUS__STATUS_OK, 0);
+}
+
+/* A question is cut to the room that there is, and missing bytes of it are 0. */
+Test(operations, questions_of_any_length)
+{
+	static uint8_t question[20000];
+	static const size_t lengths[] = {0, 1, 16, 4095, 4096, 4097, sizeof question};
+
+	memset(question, 0x55, sizeof question);
+	open_socket(1, AF_INET, SOCK_DGRAM, 0);
+	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+		struct batch batch = batch_for(1);
+		struct told told;
+
+		add_get_option(&batch, IPPROTO_IP, IP_MSFILTER);
+		batch.ops[0].get_option->length = UINT32_MAX;
+		batch.ops[0].get_option->question.data = question;
+		batch.ops[0].get_option->question.len = lengths[i];
+		told = ask(&batch);
+		check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, EINVAL);
+	}
+}
+
 /* ---- batches ------------------------------------------------------------------------------------- */
 
 Test(operations, a_batch_runs_in_order)
