@@ -426,6 +426,22 @@ reap(struct supervisor *supervisor)
 	}
 }
 
+static bool
+is_stopped(pid_t pid)
+{
+	char path[64], line[256];
+	bool stopped = false;
+	FILE *file;
+
+	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+	file = fopen(path, "re");
+	while (file && fgets(line, sizeof line, file))
+		stopped |= strncmp(line, "State:\tT", 8) == 0;
+	if (file)
+		fclose(file);
+	return stopped;
+}
+
 static void
 take_signals(struct supervisor *supervisor)
 {
@@ -434,6 +450,9 @@ take_signals(struct supervisor *supervisor)
 	while (read(supervisor->signal_fd, &info, sizeof info) == sizeof info) {
 		if (info.ssi_signo == SIGCHLD)
 			reap(supervisor);
+		/* A shell continues the whole group, so the command has been; once more would only interrupt it. */
+		else if (info.ssi_signo == SIGCONT && !is_stopped(supervisor->child))
+			continue;
 		/* The terminal sends to the whole foreground group, which the command is in; what was sent to us alone is for it. */
 		else if (info.ssi_code != SI_KERNEL && !supervisor->child_ended)
 			kill(supervisor->child, (int)info.ssi_signo);
