@@ -5,6 +5,8 @@
  * there was one. So a fresh socket costs nothing, and a connect with its options one round trip.
  */
 #include <errno.h>
+#include <limits.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
@@ -390,6 +392,18 @@ link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, siz
 
 /* ---- options ------------------------------------------------------------------------------------ */
 
+/*
+ * These numbers are netfilter's and IPVS's, whose tables belong to a whole namespace: the kernel would ask for our privileges where
+ * it should ask for the program's. So it is asked about a number that is nobody's.
+ */
+static int
+harmless(int level, int name)
+{
+	bool tables = (level == IPPROTO_IP || level == IPPROTO_IPV6) && name >= 64 && !option_by_host(level, name);
+
+	return tables ? INT_MAX : name;
+}
+
 int
 link_kernel_on_set(const struct link *link, int level, int name, const void *value, socklen_t len)
 {
@@ -405,7 +419,7 @@ link_kernel_on_set(const struct link *link, int level, int name, const void *val
 		value = &filter;
 		len = sizeof filter;
 	}
-	error = fd < 0 || setsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
+	error = fd < 0 || setsockopt(fd, level, harmless(level, name), value, len) < 0 ? -errno : 0;
 
 	if (fd >= 0)
 		close(fd);
@@ -416,7 +430,7 @@ int
 link_kernel_on_get(const struct link *link, int level, int name, void *value, socklen_t *len)
 {
 	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
-	int error = fd < 0 || getsockopt(fd, level, name, value, len) < 0 ? -errno : 0;
+	int error = fd < 0 || getsockopt(fd, level, harmless(level, name), value, len) < 0 ? -errno : 0;
 
 	if (fd >= 0)
 		close(fd);

@@ -6,6 +6,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <semaphore.h>
 #include <stdlib.h>
 #include <string.h>
@@ -406,4 +407,27 @@ Test(link_table, many_threads_open_find_sweep_and_close)
 		cr_assert_null(complaint, "%s", (char *)complaint);
 	}
 	sweep_to(0);
+}
+
+/* The kernel would look at our privileges: what iptables does must not be had by way of the question. */
+Test(link_table, nobody_reaches_the_tables_of_a_namespace_through_us)
+{
+	static const struct {
+		int family, level, name;
+	} tables[] = {
+		{AF_INET, IPPROTO_IP, 64},         {AF_INET, IPPROTO_IP, 65},    {AF_INET, IPPROTO_IP, 66},  {AF_INET, IPPROTO_IP, 96},
+		{AF_INET, IPPROTO_IP, 128},        {AF_INET, IPPROTO_IP, 1152},  {AF_INET6, IPPROTO_IP, 64}, {AF_INET6, IPPROTO_IPV6, 64},
+		{AF_INET6, IPPROTO_IPV6, 65},      {AF_INET6, IPPROTO_IPV6, 68},
+	};
+
+	for (size_t i = 0; i < sizeof tables / sizeof *tables; i++) {
+		struct link link = {.family = tables[i].family, .type = SOCK_STREAM};
+		char value[256] = "filter";
+		socklen_t len = 84; /* struct ipt_getinfo; with it the kernel answers 0 */
+
+		cr_expect_eq(link_kernel_on_get(&link, tables[i].level, tables[i].name, value, &len), -ENOPROTOOPT, "%d, %d",
+		             tables[i].level, tables[i].name);
+		cr_expect_eq(link_kernel_on_set(&link, tables[i].level, tables[i].name, value, 84), -ENOPROTOOPT, "%d, %d",
+		             tables[i].level, tables[i].name);
+	}
 }
