@@ -6,7 +6,7 @@
  *   - setting TCP_REPAIR*, and TCP_ZEROCOPY_RECEIVE: the former forges a connection's state, the latter maps the program's memory
  *   - setting TCP_ULP and IPV6_ADDRFORM: they change what the host's socket is, under the gofer
  *   - SO_PEERPIDFD: its value would be a descriptor of the gofer's
- *   - SO_ORIGINAL_DST, netfilter, IPsec: addresses, tables
+ *   - netfilter, IPVS, IPsec: tables and policies of the host
  */
 #include "proto/values.h"
 
@@ -74,6 +74,10 @@
 #define UDPLITE_SEND_CSCOV 10
 #define UDPLITE_RECV_CSCOV 11
 #endif
+
+/* Their headers do not go together with the C library's. */
+#define SO_ORIGINAL_DST 80
+#define IP6T_SO_ORIGINAL_DST 80
 
 /* Older headers have them only for who does without the C library's <netinet/in.h>. */
 #ifndef IPV6_FLOWINFO
@@ -271,6 +275,7 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_IP, IP_MULTICAST_ALL, INT_SHORT, HOST, RW, 0) \
 	X(IPPROTO_IP, IP_UNICAST_IF, BYTES, HOST, RW, 0) \
 	X(IPPROTO_IP, IP_LOCAL_PORT_RANGE, INT_EXACT, HOST, RW, 0) \
+	X(IPPROTO_IP, SO_ORIGINAL_DST, BYTES, HOST, RO, 0) \
 	X(IPPROTO_IP, IP_PROTOCOL, INT_EMPTY, HOST, RO, 0) \
 	X(IPPROTO_IPV6, IPV6_ADDRFORM, INT, HOST, RO, 0) \
 	X(IPPROTO_IPV6, IPV6_2292PKTINFO, INT, HOST, RW, 0) \
@@ -329,6 +334,7 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_IPV6, IPV6_TRANSPARENT, INT, HOST, RW, PRIVILEGED) \
 	X(IPPROTO_IPV6, IPV6_UNICAST_IF, BYTES, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IPV6_RECVFRAGSIZE, INT_LAX, HOST, RW, 0) \
+	X(IPPROTO_IPV6, IP6T_SO_ORIGINAL_DST, BYTES, HOST, RO, 0) \
 	X(IPPROTO_IPV6, IPV6_FREEBIND, INT, HOST, RW, SURE) \
 	X(SOL_RAW, ICMP_FILTER, INT, HOST, RW, 0) \
 	X(IPPROTO_ICMPV6, ICMPV6_FILTER, INTS, HOST, RW, 0) \

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <linux/filter.h>
 
 #include "common/cleanup.h"
 #include "sentry_side/link.h"
@@ -365,10 +366,23 @@ int
 ss_setsockopt(struct ss *ss, int fd, int level, int name, const void *value, socklen_t len)
 {
 	_cleanup_link_ struct link *link = link_of(ss, fd);
+	const struct socket_option *option = option_by_host(level, name);
+	struct sock_fprog filter;
 	struct wait *wait;
 	int error;
 
-	if (!link || !(wait = wait_new()))
+	if (!link)
+		return -1;
+	if (option && option->value == OPTION_FILTER) {
+		if (len != sizeof filter)
+			return fail(EINVAL);
+		memcpy(&filter, value, sizeof filter);
+		if (!filter.filter || filter.len == 0 || filter.len > BPF_MAXINSNS)
+			return fail(EINVAL);
+		value = filter.filter;
+		len = (socklen_t)(filter.len * sizeof *filter.filter);
+	}
+	if (!(wait = wait_new()))
 		return -1;
 	error = link_set_option(link, fd, level, name, value, len, wait_done, wait);
 	if (error == 1) {

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#include <linux/filter.h>
 
 #include "sentry_side/splitsock.h"
 #include "tests/library/gofer_process.h"
@@ -905,6 +906,30 @@ Test(library, options)
 	FAILS(ss_getsockopt(ss, fd, SOL_SOCKET, 9999, &on, &len), ENOPROTOOPT);
 	close(fd);
 	close(datagram);
+}
+
+Test(library, filters)
+{
+	struct sock_filter all[] = {BPF_STMT(BPF_LD | BPF_IMM, 7), BPF_STMT(BPF_RET | BPF_K, 0xffff)}, got[4];
+	struct sock_fprog program = {.len = 2, .filter = all}, none = {.len = 0, .filter = all}, nowhere = {.len = 2};
+	socklen_t len = 0;
+	int fd;
+
+	OK(fd = ss_socket(ss, AF_INET, SOCK_DGRAM, 0));
+	FAILS(ss_setsockopt(ss, fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program - 1), EINVAL);
+	FAILS(ss_setsockopt(ss, fd, SOL_SOCKET, SO_ATTACH_FILTER, &none, sizeof none), EINVAL);
+	FAILS(ss_setsockopt(ss, fd, SOL_SOCKET, SO_ATTACH_FILTER, &nowhere, sizeof nowhere), EINVAL);
+	OK(ss_setsockopt(ss, fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+	/* Lengths of filters count instructions. */
+	OK(ss_getsockopt(ss, fd, SOL_SOCKET, SO_ATTACH_FILTER, NULL, &len));
+	cr_assert_eq(len, 2);
+	len = 1;
+	FAILS(ss_getsockopt(ss, fd, SOL_SOCKET, SO_ATTACH_FILTER, got, &len), EINVAL);
+	len = 4;
+	OK(ss_getsockopt(ss, fd, SOL_SOCKET, SO_ATTACH_FILTER, got, &len));
+	cr_assert_eq(len, 2);
+	cr_assert_arr_eq(got, all, sizeof all);
+	close(fd);
 }
 
 Test(library, many_options_before_there_is_a_host_socket)
