@@ -15,6 +15,8 @@
 #include <string.h>
 #include <sys/time.h>
 
+#include <linux/filter.h>
+
 #include "proto/codec.h"
 #include "proto/values.pb-c.h"
 
@@ -185,6 +187,8 @@ print_values(void)
 	print_value(SOL_SOCKET, SO_MAX_PACING_RATE, &(unsigned){0x01020304}, sizeof(unsigned), "16909060");
 	print_value(IPPROTO_TCP, TCP_NODELAY, &(int){-2}, sizeof(int), "-2");
 	print_value(IPPROTO_TCP, TCP_CONGESTION, "cubic", 5, "cubic");
+	print_value(SOL_SOCKET, SO_ATTACH_FILTER, (struct sock_filter[]){{0x15, 1, 2, 0x01020304}, {6, 0, 0, 0xffff}}, 16,
+	            "0x15,1,2,0x01020304,6,0,0,0xffff");
 }
 
 /* ---- numbers -------------------------------------------------------------------------------------- */

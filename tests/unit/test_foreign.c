@@ -100,7 +100,7 @@ Test(foreign, the_wire_is_the_same_from_every_machine)
 	cr_expect_geq(big, 5);
 	cr_expect_geq(small, 4);
 	cr_expect_eq(frames, 5 * machines);
-	cr_expect_eq(values, 9 * machines);
+	cr_expect_eq(values, 10 * machines);
 	cr_expect_geq(numbers, 600);
 }
 
