@@ -393,8 +393,8 @@ link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, siz
 /* ---- options ------------------------------------------------------------------------------------ */
 
 /*
- * These numbers are netfilter's and IPVS's, whose tables belong to a whole namespace: the kernel would ask for our privileges where
- * it should ask for the program's. So it is asked about a number that is nobody's.
+ * These numbers are netfilter's and IPVS's, whose tables belong to a whole namespace: the kernel would look at our privileges
+ * where it should look at the program's. So it is asked about a number that is nobody's.
  */
 static int
 harmless(int level, int name)

@@ -1,6 +1,7 @@
 #!/bin/sh
-# The socket options that the installed headers name, as OPTION_NAME(level, "NAME", number) lines: tests/option_names.sh CC >option_names.h
-# The arguments are the compiler. What begins like an option and is none stands here; a line that no longer applies is an error.
+# The socket options that the installed headers name, as OPTION_NAME(level, "NAME", number) lines. The arguments are the compiler:
+#   tests/option_names.sh cc >option_names.h
+# What begins like an option and is none stands here; a line that no longer applies is an error.
 set -eu
 export LC_ALL=C
 not_options='

@@ -110,7 +110,8 @@ void trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call
 
 /* memory.c: the program's memory. False: EFAULT. */
 bool target_read(struct trap *trap, uint64_t address, void *buffer, size_t len);
-size_t target_read_some(struct trap *trap, uint64_t address, void *buffer, size_t len); /* up to the first page that is not there */
+/* How much could be read: up to the first page that is not there. */
+size_t target_read_some(struct trap *trap, uint64_t address, void *buffer, size_t len);
 bool target_write(struct trap *trap, uint64_t address, const void *buffer, size_t len);
 /* Scatters or gathers over the program's iovec, as far as it reaches. */
 bool target_gather(struct trap *trap, const struct iovec *iov, size_t count, void *buffer, size_t len);

@@ -31,7 +31,8 @@ set_to(struct trap *trap, const void *value, socklen_t len)
 	if (!pending)
 		return;
 	pending->finish = finish_plain;
-	error = link_set_option(pending->trap.link, pending->trap.a, (int)args[1], (int)args[2], value, len, pending_done, pending);
+	error = link_set_option(pending->trap.link, pending->trap.a, (int)args[1], (int)args[2], value, len, pending_done,
+	                        pending);
 	if (error == 1) {
 		trap_return(&pending->trap, 0);
 		pending_free(pending);
@@ -67,7 +68,7 @@ static void *
 mirror(const void *bytes, size_t len)
 {
 	static char *end; /* only the supervisor's thread is here */
-	size_t size = 2 * LINK_VALUE_MAX, guard = (size_t)sysconf(_SC_PAGESIZE);
+	size_t guard = (size_t)sysconf(_SC_PAGESIZE), size = guard < 2 * LINK_VALUE_MAX ? 2 * LINK_VALUE_MAX : guard;
 
 	if (!end) {
 		char *map = mmap(NULL, size + guard, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -101,11 +102,10 @@ trap_setsockopt(struct trap *trap)
 		len = sizeof value;
 	there = target_read_some(trap, args[3], value, (size_t)len);
 	if (there < (option ? option_reads(option, (size_t)len) : (size_t)len)) {
-		/*
-		 * What the kernel does not look at need not be there, it may complain of something else before it looks, and IPv6 takes
-		 * no address for 0.
-		 */
-		error = link_kernel_on_set(trap->link, (int)args[1], (int)args[2], args[3] ? mirror(value, there) : NULL, (socklen_t)len);
+		const void *copy = args[3] ? mirror(value, there) : NULL; /* IPv6 takes no address for 0 */
+
+		/* What the kernel does not look at need not be there, and it may complain of something else before it looks. */
+		error = link_kernel_on_set(trap->link, (int)args[1], (int)args[2], copy, (socklen_t)len);
 		if (error || !option) {
 			trap_error(trap, error ? -error : ENOPROTOOPT);
 			return;
@@ -185,7 +185,7 @@ trap_getsockopt(struct trap *trap)
 	if (room < 0) {
 		socklen_t negative = (socklen_t)-1;
 
-		/* A few levels look at other things first, or take it for a large number. The program's socket may be connected. */
+		/* A few levels look at other things first, or take it for a large number. Our socket may be connected. */
 		error = link_kernel_on_get(trap->link, (int)args[1], (int)args[2], value, &negative);
 		if (error && (!option || error != -ENOTCONN)) {
 			trap_error(trap, -error);

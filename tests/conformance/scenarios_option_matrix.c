@@ -121,8 +121,8 @@ static bool
 is_not_carried(int level, int option, bool set)
 {
 	if (level == IPPROTO_TCP)
-		return option == TCP_QUEUE_SEQ || option == TCP_AO_REPAIR || (set && (option == TCP_REPAIR || option == TCP_INQ)) ||
-		       (!set && option == TCP_ZEROCOPY_RECEIVE);
+		return option == TCP_QUEUE_SEQ || option == TCP_AO_REPAIR || (!set && option == TCP_ZEROCOPY_RECEIVE) ||
+		       (set && (option == TCP_REPAIR || option == TCP_INQ));
 	return level == SOL_SOCKET && set && option == SO_ZEROCOPY;
 }
 
