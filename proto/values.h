@@ -51,7 +51,7 @@ enum option_value {
 	OPTION_LINGER,    /* struct linger. Wire: l_onoff and l_linger, each 4 bytes as above */
 	OPTION_TIMEVAL,   /* seconds and microseconds of 8 bytes each. Wire: the same, little-endian two's complement */
 	OPTION_TIMEVAL_WORDS, /* the same as two words, so of 4 bytes each on a 32-bit host. Wire: as OPTION_TIMEVAL */
-	OPTION_FILTER,    /* struct sock_filter[], out of its sock_fprog. Wire: code, jt, jf, k of 2, 1, 1, 4 bytes, little-endian */
+	OPTION_FILTER,    /* struct sock_filter[], without its sock_fprog. Wire: code, jt, jf, k: 2, 1, 1, 4 bytes, little-endian */
 	OPTION_STRING,    /* text, as given: a terminator and padding belong to it if the host gave them. Need not be terminated */
 	OPTION_BYTES,     /* as it lies in memory: structures of Linux, for two ends with the same byte order and word size */
 };

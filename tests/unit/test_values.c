@@ -230,8 +230,8 @@ option_at(unsigned i)
 static bool
 is_int(const struct socket_option *option)
 {
-	return option->value == OPTION_INT || option->value == OPTION_INT_EXACT || option->value == OPTION_INT_SHORT || option->value == OPTION_INT_EMPTY ||
-	       option->value == OPTION_INT_LAX;
+	return option->value == OPTION_INT || option->value == OPTION_INT_EXACT || option->value == OPTION_INT_SHORT ||
+	       option->value == OPTION_INT_EMPTY || option->value == OPTION_INT_LAX;
 }
 
 Test(values, every_option_is_found_by_both_its_names)
