@@ -349,7 +349,8 @@ handle_query(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	(void)op;
 	answer_local(sock, answer);
 	answer_peer(sock, answer);
-	answer->result.count = (uint32_t)sock_unsent(sock);
+	answer->result.count = (uint32_t)sock_unacknowledged(sock);
+	answer->result.unsent = (uint32_t)sock_unsent(sock);
 	return sock->state == SOCK_CONNECTING ? fail(answer, EINPROGRESS) : OUTCOME_OK;
 }
 

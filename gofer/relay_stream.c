@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "gofer/listener.h"
 #include "gofer/sock.h"
 
 /* Reads of one direction before others get their turn. */
@@ -469,6 +470,8 @@ find_orphan(void *entry, void *arg)
 void
 relay_listener_free(struct sock *listener)
 {
+	/* One that was accepted a moment ago may have said so in a hello that nobody has read yet. */
+	listeners_take_links(listener->session->gofer);
 	for (;;) {
 		struct orphan orphan = {.listener = listener->handle};
 

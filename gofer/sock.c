@@ -287,15 +287,27 @@ sock_name(const struct sock *sock, int (*get)(int, struct sockaddr *, socklen_t 
 	return -wire_address_from_host(name, (struct sockaddr *)&address, len);
 }
 
-int
-sock_unsent(const struct sock *sock)
+static int
+waiting(const struct sock *sock, unsigned long request)
 {
 	int host = 0, link = 0;
 
-	ioctl(sock->host.fd, SIOCOUTQ, &host);
+	ioctl(sock->host.fd, request, &host);
 	if (sock_is_stream(sock) && sock->state == SOCK_CONNECTED)
 		ioctl(sock->link.fd, SIOCINQ, &link);
 	return host + link + (int)(sock->up.len);
+}
+
+int
+sock_unacknowledged(const struct sock *sock)
+{
+	return waiting(sock, SIOCOUTQ);
+}
+
+int
+sock_unsent(const struct sock *sock)
+{
+	return waiting(sock, SIOCOUTQNSD);
 }
 
 bool
@@ -341,9 +353,34 @@ link_is_gone(const struct sock *sock)
 	return sock->link_hung_up || (poll(&link, 1, 0) == 1 && link.revents & POLLHUP);
 }
 
+/*
+ * The kernel wakes the program before it frees what is unread, and A is not writable until then: the less there is, the surer the
+ * program sees all of its events at once. One piece keeps A from being writable meanwhile.
+ */
+static void
+read_most_filler(struct sock *sock)
+{
+	uint8_t *scratch = sock->session->gofer->scratch;
+	int unread = 0;
+
+	/* Only if all of it is there: what is left must not be what is still to come. */
+	if (ioctl(sock->link.fd, SIOCINQ, &unread) < 0 || unread != (int)sock->plug)
+		return;
+	while (sock->plug > LINK_PLUG_PIECE) {
+		size_t wanted = sock->plug - LINK_PLUG_PIECE < SCRATCH_SIZE ? sock->plug - LINK_PLUG_PIECE : SCRATCH_SIZE;
+		ssize_t n = recv(sock->link.fd, scratch, wanted, MSG_DONTWAIT);
+
+		if (n <= 0)
+			return;
+		sock->plug -= (uint32_t)n;
+	}
+}
+
 void
 sock_unlink(struct sock *sock, int error)
 {
+	if (error)
+		read_most_filler(sock);
 	if (sock->ahead)
 		relay_listener_free(sock);
 	wake_waiters(sock, ECONNABORTED);

@@ -94,6 +94,8 @@ void sock_update(struct sock *sock);
 int sock_name(const struct sock *sock, int (*get)(int, struct sockaddr *, socklen_t *), struct wire_address *name);
 
 /* What the program has written and the peer has not acknowledged, SIOCOUTQ: in the host's socket, in our hands, in the link. */
+int sock_unacknowledged(const struct sock *sock);
+/* What of that was not even sent, SIOCOUTQNSD. */
 int sock_unsent(const struct sock *sock);
 
 /*

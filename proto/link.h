@@ -45,6 +45,8 @@ enum link_kind {
 
 /* AF_UNIX polls writable while 4 × the memory queued is at most SO_SNDBUF; 53,248 is a quarter of the default. */
 #define LINK_PLUG_POLL 53248u
+/* Filler comes in pieces of this size; the first, which the hello is in front of, is LINK_PLUG_POLL. */
+#define LINK_PLUG_PIECE (LINK_PLUG_POLL + 4096u)
 /* More than a SO_SNDBUF that no privilege has raised. */
 #define LINK_PLUG_MAX (1024u * 1024u)
 

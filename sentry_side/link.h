@@ -98,7 +98,7 @@ struct link_result {
 	bool denied_open; /* the failure is that of the socket itself */
 	struct link_name local, peer; /* len 0: not told */
 	size_t completed; /* operations that succeeded, of those the caller asked for */
-	uint32_t count;
+	uint32_t count, unsent;
 	size_t value_len;
 	uint8_t value[LINK_VALUE_MAX]; /* wire form */
 	size_t control_len;
@@ -205,8 +205,11 @@ int link_send(struct link *link, const struct link_datagram *datagrams, size_t c
  * are left alone.
  */
 ssize_t link_receive(struct link *link, int fd, struct msghdr *message, int flags, struct link_source *source);
-/* The host socket's error was asked for: the notice of it, if it is next in A's queue, is not to be met again. */
-void link_drop_error_notice(struct link *link, int fd);
+/*
+ * The program is told of the host socket's error: the notice of it, if it is next in A's queue, is not to be met again. Returns that
+ * error, a positive errno, or 0.
+ */
+int link_drop_error_notice(struct link *link, int fd);
 
 /*
  * Writes control messages to a buffer as the kernel does: cut where the room ends, and MSG_CTRUNC set in *flags. Returns how much was

@@ -56,6 +56,7 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 		name_from_message(&result.local, last->local);
 		name_from_message(&result.peer, last->peer);
 		result.count = last->count;
+		result.unsent = last->unsent;
 		if (last->value.len && last->value.len <= sizeof result.value) {
 			result.value_len = last->value.len;
 			memcpy(result.value, last->value.data, last->value.len);
@@ -347,6 +348,7 @@ link_finish_listen(struct link *link, int fd, const struct link_result *result)
 	error = link_up(link, fd, PLUG_POLL);
 	if (error)
 		return -error;
+	shutdown(fd, SHUT_WR); /* writing to a listener is EPIPE */
 	set_state(link, LINK_LISTENING);
 	return 0;
 }

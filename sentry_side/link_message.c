@@ -149,7 +149,7 @@ clear_error(struct link *link)
 	link_call(link, &op, 1, LINK_CALL_NO_REPLY, NULL, NULL, NULL);
 }
 
-void
+int
 link_drop_error_notice(struct link *link, int fd)
 {
 	struct link_source source;
@@ -157,8 +157,10 @@ link_drop_error_notice(struct link *link, int fd)
 	struct iovec iov = {&byte, 1};
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	if (!link_is_stream(link))
-		link_receive(link, fd, &message, MSG_PEEK | MSG_DONTWAIT, &source);
+	if (link_is_stream(link))
+		return 0;
+	link_receive(link, fd, &message, MSG_PEEK | MSG_DONTWAIT, &source);
+	return source.error;
 }
 
 /* Reads what the gofer says of a datagram. Nothing, if that is not what it seems. */

@@ -427,10 +427,9 @@ session_call_with_payload(struct session *session, Splitsock__Request *request, 
  * 16 pages, larger than a write makes. It matters that the last piece alone keeps A from being writable: AF_UNIX wakes who waits
  * for that each time a piece is read while A is writable, and a program with EPOLLET must be woken once.
  */
-#define FILLER_PAGES 14u
-#define FILLER_SIZE (FILLER_PAGES * 4096u)
-#define FILLER_FIRST (FILLER_SIZE - 4096u) /* it shares its piece with the hello */
-static_assert(FILLER_FIRST == LINK_PLUG_POLL, "one piece stops A from polling writable");
+#define FILLER_SIZE LINK_PLUG_PIECE
+#define FILLER_FIRST LINK_PLUG_POLL /* it shares its piece with the hello */
+static_assert(FILLER_SIZE % 4096 == 0, "whole pages");
 
 static int
 filler_open(struct session *session)

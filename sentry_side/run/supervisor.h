@@ -105,6 +105,9 @@ void pending_drop_of(struct supervisor *supervisor, uint32_t tid);
 /* Runs until no process is left under the filter. Returns the exit status of the first. */
 int supervisor_run(struct supervisor *supervisor);
 
+/* The process that a thread belongs to. */
+pid_t thread_group(uint32_t tid);
+
 /* From trap.c: handles one notification, with the lock held. */
 void trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call);
 

@@ -48,7 +48,7 @@ static const struct trapped_call trapped_calls[] = {
 #define PIDFD_THREAD O_EXCL
 #endif
 
-static pid_t
+pid_t
 thread_group(uint32_t tid)
 {
 	char path[64], line[128];
@@ -264,6 +264,10 @@ trap_connect(struct trap *trap)
 	struct pending *pending;
 	int error = take_address(trap, trap->call.data.args[1], trap->call.data.args[2], &address);
 
+	if (!error && link_is_stream(trap->link) && link_is_over(trap->link) && address.ss_family == AF_UNSPEC) {
+		trap_answer(trap, renew(trap));
+		return;
+	}
 	if (!error && link_is_stream(trap->link) && link_is_over(trap->link)) {
 		error = link_reconnect(trap->link, trap->a);
 		if (!error)
@@ -353,6 +357,10 @@ trap_listen(struct trap *trap)
 
 	if (!link_is_stream(trap->link)) {
 		trap_error(trap, EOPNOTSUPP);
+		return;
+	}
+	if (trap->link->state == LINK_CLOSED) {
+		trap_error(trap, EINVAL);
 		return;
 	}
 	pending = pending_new(trap);

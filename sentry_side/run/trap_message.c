@@ -5,11 +5,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "sentry_side/run/supervisor.h"
@@ -101,6 +103,14 @@ is_nonblocking(const struct trap *trap, int flags)
 	return (flags & MSG_DONTWAIT) || (fcntl(trap->a, F_GETFL) & O_NONBLOCK);
 }
 
+/* A stream that is not connected, and was not. */
+static bool
+not_connected(const struct trap *trap)
+{
+	return link_is_stream(trap->link) &&
+	       ((!trap->link->linked && !link_is_over(trap->link)) || trap->link->state == LINK_LISTENING);
+}
+
 /* ---- sending ------------------------------------------------------------------------------------ */
 
 /* A datagram socket without a peer needs a name; a netlink socket's peer is the kernel. */
@@ -121,6 +131,9 @@ finish_send(struct pending *pending, const struct link_result *result)
 {
 	struct trap *trap = &pending->trap;
 
+	/* An error of earlier, that is now told, is not to be met again. */
+	if (result->error)
+		link_drop_error_notice(trap->link, trap->a);
 	if (!result->error && send_flags(trap) & MSG_ZEROCOPY && trap->link->zerocopy)
 		link_count_zerocopy(trap->link);
 	if (result->error)
@@ -149,6 +162,15 @@ take_stream_message(struct trap *trap, struct message *message)
 	return error ? error : -link_check_control(checked.control, checked.control_len);
 }
 
+/* EPIPE, with the signal that goes with it. */
+static void
+trap_broken_pipe(struct trap *trap, int flags)
+{
+	if (!(flags & MSG_NOSIGNAL) && trap_valid(trap))
+		syscall(SYS_tgkill, thread_group(trap->call.pid), trap->call.pid, SIGPIPE);
+	trap_error(trap, EPIPE);
+}
+
 /* A stream takes no address and carries no control messages: the kernel ignores them, the link would not. */
 static bool
 try_send_stream(struct trap *trap)
@@ -157,8 +179,10 @@ try_send_stream(struct trap *trap)
 	int flags = send_flags(trap), error = take_stream_message(trap, &message);
 	ssize_t sent;
 
-	if (!error && !trap->link->linked)
-		error = EPIPE;
+	if (!error && not_connected(trap)) {
+		trap_broken_pipe(trap, flags);
+		return true;
+	}
 	if (message.size > sizeof data)
 		message.size = sizeof data;
 	if (!error && !target_gather(trap, message.iov, message.iov_count, data, message.size))
@@ -170,6 +194,10 @@ try_send_stream(struct trap *trap)
 	sent = send(trap->a, data, message.size, (flags & MSG_OOB) | MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (sent < 0 && errno == EAGAIN && !is_nonblocking(trap, flags))
 		return false;
+	if (sent < 0 && errno == EPIPE) {
+		trap_broken_pipe(trap, flags);
+		return true;
+	}
 	if (sent < 0) {
 		trap_error(trap, errno);
 		return true;
@@ -274,6 +302,8 @@ send_stream(struct trap *trap)
 static bool
 is_special(const struct trap *trap, int flags)
 {
+	if (not_connected(trap))
+		return true; /* EPIPE, where the link would say something else */
 	return flags & (MSG_OOB | MSG_FASTOPEN) || (flags & MSG_ZEROCOPY && trap->link->zerocopy);
 }
 
@@ -284,7 +314,7 @@ send_datagram(struct trap *trap, const struct message *message, int flags)
 	struct link_datagram datagram = {.data = data, .size = message->size};
 	struct pending *pending;
 	size_t used = 0;
-	int error = take_control(trap, message, &used, &datagram);
+	int error = flags & MSG_OOB && trap->link->family == AF_INET ? EOPNOTSUPP : take_control(trap, message, &used, &datagram);
 
 	if (!error)
 		error = take_name(trap, message, &name, &datagram);
@@ -322,7 +352,7 @@ trap_sendto(struct trap *trap)
 		trap_continue(trap);
 	else if (link_is_stream(trap->link))
 		send_stream(trap);
-	else if ((int)args[5] < 0)
+	else if ((int)args[5] < 0 || (args[4] && !args[5]))
 		trap_error(trap, EINVAL);
 	else
 		send_datagram(trap, &message, (int)args[3]);
@@ -343,6 +373,8 @@ trap_sendmsg(struct trap *trap)
 			trap_error(trap, EDESTADDRREQ);
 		else if (!link_is_stream(trap->link) && flags & MSG_MORE)
 			send_datagram(trap, &message, flags);
+		else if (!link_is_stream(trap->link) && (error = link_drop_error_notice(trap->link, trap->a)))
+			trap_error(trap, error);
 		else
 			trap_continue(trap);
 	} else if (link_is_stream(trap->link)) {
@@ -387,6 +419,10 @@ trap_sendmmsg(struct trap *trap)
 	bool native = !(send_flags(trap) & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB));
 	int error = 0;
 
+	if (not_connected(trap) && count) {
+		trap_broken_pipe(trap, send_flags(trap));
+		return;
+	}
 	if (link_is_stream(trap->link)) {
 		trap_continue(trap);
 		return;
@@ -571,8 +607,10 @@ give_msghdr(struct trap *trap, uint64_t at, const struct message *message, const
 			return EFAULT;
 	}
 	control_len = link_give_control(&received->source, message->control_at ? given : NULL, control_len, &flags);
-	if (!target_write(trap, message->control_at, given, control_len) ||
-	    !target_write(trap, at + offsetof(struct msghdr, msg_controllen), &control_len, sizeof control_len) ||
+	/* put_cmsg() leaves out what cannot be written. */
+	if (!target_write(trap, message->control_at, given, control_len))
+		control_len = 0;
+	if (!target_write(trap, at + offsetof(struct msghdr, msg_controllen), &control_len, sizeof control_len) ||
 	    !target_write(trap, at + offsetof(struct msghdr, msg_flags), &flags, sizeof flags))
 		return EFAULT;
 	return 0;
@@ -755,43 +793,48 @@ receive(struct trap *trap, bool (*try)(struct trap *), int flags)
 void
 trap_recvfrom(struct trap *trap)
 {
-	/* Without an address it is trapped for its flags only, which mean to a stream what they mean to its link. */
-	if (link_is_stream(trap->link) && !trap->call.data.args[4] &&
-	    !((int)trap->call.data.args[3] & (MSG_TRUNC | MSG_ERRQUEUE)))
-		trap_continue(trap);
-	else if ((int)trap->call.data.args[3] & MSG_ERRQUEUE)
+	const __u64 *args = trap->call.data.args;
+	int flags = (int)args[3];
+
+	if (flags & MSG_ERRQUEUE)
 		receive_error(trap);
-	else if (link_is_stream(trap->link) && !trap->link->linked && !link_is_over(trap->link))
-		trap_error(trap, ENOTCONN);
+	else if (not_connected(trap))
+		trap_error(trap, flags & MSG_OOB && trap->link->state != LINK_LISTENING ? EINVAL : ENOTCONN);
+	else if (link_is_stream(trap->link) && !args[4] && !(flags & MSG_TRUNC))
+		trap_continue(trap); /* its flags mean to a stream what they mean to its link */
 	else
-		receive(trap, try_recvfrom, (int)trap->call.data.args[3]);
+		receive(trap, try_recvfrom, flags);
 }
 
 void
 trap_recvmsg(struct trap *trap)
 {
 	struct message message;
-	int error = take_msghdr(trap, trap->call.data.args[1], &message);
+	int flags = (int)trap->call.data.args[2], error = take_msghdr(trap, trap->call.data.args[1], &message);
 
 	if (error)
 		trap_error(trap, error);
-	else if ((int)trap->call.data.args[2] & MSG_ERRQUEUE)
+	else if (flags & MSG_ERRQUEUE)
 		receive_error(trap);
-	else if (link_is_stream(trap->link) && !trap->link->linked && !link_is_over(trap->link))
+	else if (not_connected(trap))
 		trap_error(trap, ENOTCONN);
 	else if (link_is_stream(trap->link) && !message.name_at && !trap->link->stamp)
 		trap_continue(trap);
 	else
-		receive(trap, try_recvmsg, (int)trap->call.data.args[2]);
+		receive(trap, try_recvmsg, flags);
 }
 
 void
 trap_recvmmsg(struct trap *trap)
 {
-	if ((int)trap->call.data.args[3] & MSG_ERRQUEUE)
+	int flags = (int)trap->call.data.args[3];
+
+	if (flags & MSG_ERRQUEUE)
 		receive_error(trap);
+	else if (not_connected(trap) && (uint32_t)trap->call.data.args[2])
+		trap_error(trap, ENOTCONN);
 	else if (link_is_stream(trap->link))
 		trap_continue(trap);
 	else
-		receive(trap, try_recvmmsg, (int)trap->call.data.args[3]);
+		receive(trap, try_recvmmsg, flags);
 }

@@ -275,15 +275,19 @@ static void
 finish_unsent(struct pending *pending, const struct link_result *result)
 {
 	struct trap *trap = &pending->trap;
-	int unsent = (int)result->count;
+	int unsent = (int)((uint32_t)trap->call.data.args[1] == SIOCOUTQ ? result->count : result->unsent);
 
-	if (result->error && result->error != EINPROGRESS)
-		trap_error(trap, result->error);
+	if (link_is_over(trap->link))
+		unsent = 0;
+	else if (result->error && result->error != EINPROGRESS)
+		unsent = -result->error;
+	if (unsent < 0)
+		trap_error(trap, -unsent);
 	else if (trap_valid(trap))
 		trap_answer(trap, target_write(trap, trap->call.data.args[2], &unsent, sizeof unsent) ? 0 : EFAULT);
 }
 
-/* SIOCOUTQ: what the peer has not acknowledged; on a fresh socket nothing. */
+/* SIOCOUTQ, SIOCOUTQNSD: what the peer has not acknowledged, or we have not sent; on a fresh socket nothing. */
 static void
 unsent_ioctl(struct trap *trap)
 {
@@ -294,7 +298,7 @@ unsent_ioctl(struct trap *trap)
 		trap_error(trap, EINVAL);
 		return;
 	}
-	if (!trap->link->opened) {
+	if (!trap->link->opened || link_is_over(trap->link)) {
 		trap_answer(trap, target_write(trap, trap->call.data.args[2], &none, sizeof none) ? 0 : EFAULT);
 		return;
 	}
@@ -327,6 +331,12 @@ trap_ioctl(struct trap *trap)
 			next = 0;
 		trap_answer(trap, target_write(trap, trap->call.data.args[2], &next, sizeof next) ? 0 : EFAULT);
 		return;
+	case SIOCOUTQNSD:
+		if (!link_is_stream(trap->link)) {
+			trap_error(trap, ENOTTY);
+			return;
+		}
+		/* fall through */
 	case SIOCOUTQ:
 		unsent_ioctl(trap);
 		return;
