@@ -12,10 +12,11 @@
 
 #include "common/log.h"
 #include "gofer/error_queue.h"
+#include "gofer/interface.h"
 #include "gofer/listener.h"
 #include "proto/control.h"
 
-/* Room for one getsockopt or ioctl; SIOCGIFCONF of 100 interfaces fits. */
+/* Room for one getsockopt. */
 #define VALUE_MAX 4096
 
 struct answer {
@@ -419,45 +420,14 @@ handle_release(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 static enum outcome
 handle_interface_ioctl(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 {
-	struct ifreq ifreq;
-	struct ifconf ifconf = {.ifc_len = VALUE_MAX};
-	unsigned long request = op->interface_ioctl->request;
+	int error;
 
-	answer->value = calloc(1, VALUE_MAX);
+	answer->value = calloc(1, INTERFACE_VALUE_MAX);
 	if (!answer->value)
 		return fail(answer, ENOBUFS);
 	answer->result.value.data = answer->value;
-	switch (request) {
-	case SIOCGIFCONF:
-		ifconf.ifc_buf = (char *)answer->value;
-		if (ioctl(sock->host.fd, request, &ifconf) < 0)
-			return fail(answer, errno);
-		answer->result.value.len = (size_t)ifconf.ifc_len;
-		return OUTCOME_OK;
-	case SIOCGIFNAME:
-	case SIOCGIFINDEX:
-	case SIOCGIFFLAGS:
-	case SIOCGIFADDR:
-	case SIOCGIFNETMASK:
-	case SIOCGIFBRDADDR:
-	case SIOCGIFDSTADDR:
-	case SIOCGIFHWADDR:
-	case SIOCGIFMTU:
-	case SIOCGIFMETRIC:
-	case SIOCGIFMAP:
-	case SIOCGIFTXQLEN:
-		if (op->interface_ioctl->ifreq.len != sizeof ifreq)
-			return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
-		memcpy(&ifreq, op->interface_ioctl->ifreq.data, sizeof ifreq);
-		ifreq.ifr_name[IFNAMSIZ - 1] = 0;
-		if (ioctl(sock->host.fd, request, &ifreq) < 0)
-			return fail(answer, errno);
-		memcpy(answer->value, &ifreq, sizeof ifreq);
-		answer->result.value.len = sizeof ifreq;
-		return OUTCOME_OK;
-	default:
-		return fail(answer, EPERM);
-	}
+	error = interface_ioctl(sock->host.fd, op->interface_ioctl, answer->value, &answer->result.value.len);
+	return error == -EBADMSG ? refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST) : fail(answer, -error);
 }
 
 static enum outcome

@@ -161,7 +161,9 @@ int link_listen(struct link *link, int backlog, link_done done, void *arg);
 int link_finish_listen(struct link *link, int fd, const struct link_result *result);
 int link_shutdown(struct link *link, int how, link_done done, void *arg);
 int link_query(struct link *link, link_done done, void *arg);
-int link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, size_t len, link_done done, void *arg);
+/* data: what the request's pointer points to, for SIOCETHTOOL; else NULL and 0. */
+int link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, size_t len, const void *data, size_t data_len,
+                         link_done done, void *arg);
 
 /* Returns 1 when the option is dealt with and `done` will not be called. */
 /*

@@ -379,7 +379,8 @@ link_query(struct link *link, link_done done, void *arg)
 }
 
 int
-link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, size_t len, link_done done, void *arg)
+link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, size_t len, const void *data, size_t data_len,
+                     link_done done, void *arg)
 {
 	Splitsock__InterfaceIoctl ioctl = SPLITSOCK__INTERFACE_IOCTL__INIT;
 	Splitsock__Op op = SPLITSOCK__OP__INIT;
@@ -387,6 +388,8 @@ link_interface_ioctl(struct link *link, uint32_t request, const void *ifreq, siz
 	ioctl.request = request;
 	ioctl.ifreq.data = (uint8_t *)ifreq;
 	ioctl.ifreq.len = len;
+	ioctl.data.data = (uint8_t *)data;
+	ioctl.data.len = data_len;
 	op.op_case = SPLITSOCK__OP__OP_INTERFACE_IOCTL;
 	op.interface_ioctl = &ioctl;
 	return call_one(link, &op, done, arg, NULL);

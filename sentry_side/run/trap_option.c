@@ -12,6 +12,7 @@
 #include <linux/filter.h>
 #include <linux/sockios.h>
 
+#include "proto/ethtool.h"
 #include "sentry_side/run/supervisor.h"
 
 static void
@@ -239,6 +240,8 @@ finish_ifconf(struct pending *pending, const struct link_result *result)
 	}
 	/* Without a buffer: how much room the list needs. With one: whole entries only. */
 	if (ifconf.ifc_buf) {
+		if (ifconf.ifc_len < 0)
+			ifconf.ifc_len = 0;
 		if ((size_t)ifconf.ifc_len > result->value_len)
 			ifconf.ifc_len = (int)result->value_len;
 		ifconf.ifc_len -= ifconf.ifc_len % (int)sizeof(struct ifreq);
@@ -268,7 +271,79 @@ interface_ioctl(struct trap *trap, uint32_t request)
 		return;
 	pending->finish = request == SIOCGIFCONF ? finish_ifconf : finish_ifreq;
 	pending_started(pending,
-	                link_interface_ioctl(pending->trap.link, request, &ifreq, len, pending_done, pending));
+	                link_interface_ioctl(pending->trap.link, request, &ifreq, len, NULL, 0, pending_done, pending));
+}
+
+static void
+finish_ethtool(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+	struct ifreq ifreq;
+
+	if (result->error || !trap_valid(trap)) {
+		trap_answer(trap, result->error);
+		return;
+	}
+	trap_answer(trap, target_read(trap, trap->call.data.args[2], &ifreq, sizeof ifreq) &&
+	                          target_write(trap, (uint64_t)(uintptr_t)ifreq.ifr_data, result->value, result->value_len)
+	                      ? 0 : EFAULT);
+}
+
+/* Reads alone; the structure goes along, as the gofer cannot follow the pointer to it. */
+static void
+ethtool_ioctl(struct trap *trap)
+{
+	struct pending *pending;
+	struct ifreq ifreq;
+	uint8_t data[ETHTOOL_SIZE_MAX];
+	uint64_t at;
+	size_t size, head;
+
+	if (!target_read(trap, trap->call.data.args[2], &ifreq, sizeof ifreq)) {
+		trap_error(trap, EFAULT);
+		return;
+	}
+	at = (uint64_t)(uintptr_t)ifreq.ifr_data;
+	/* The shortest structure is eight bytes long, and may lie at the end of a page. */
+	head = target_read(trap, at, data, ETHTOOL_HEAD) ? ETHTOOL_HEAD : target_read(trap, at, data, 8) ? 8 : 0;
+	if (!head) {
+		trap_error(trap, EFAULT);
+		return;
+	}
+	size = ethtool_size(data, head);
+	if (!size) {
+		trap_error(trap, EOPNOTSUPP);
+		return;
+	}
+	if (!target_read(trap, at, data, size)) {
+		trap_error(trap, EFAULT);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->finish = finish_ethtool;
+	pending_started(pending, link_interface_ioctl(pending->trap.link, SIOCETHTOOL, &ifreq, sizeof ifreq, data, size,
+	                                              pending_done, pending));
+}
+
+/* What was written and not sent. All that is written goes into the link, and from there to the host's socket at once. */
+static void
+outgoing_queue(struct trap *trap)
+{
+	int bytes;
+
+	if (!link_is_stream(trap->link)) {
+		trap_error(trap, ENOTTY);
+		return;
+	}
+	if (trap->link->state == LINK_LISTENING) {
+		trap_error(trap, EINVAL);
+		return;
+	}
+	if (ioctl(trap->a, SIOCOUTQ, &bytes) < 0)
+		bytes = 0;
+	trap_answer(trap, target_write(trap, trap->call.data.args[2], &bytes, sizeof bytes) ? 0 : EFAULT);
 }
 
 static void
@@ -378,8 +453,14 @@ trap_ioctl(struct trap *trap)
 	case SIOCGSKNS:
 		trap_error(trap, EPERM);
 		return;
+	case SIOCETHTOOL:
+		ethtool_ioctl(trap);
+		return;
+	case SIOCOUTQNSD:
+		outgoing_queue(trap);
+		return;
 	default:
-		trap_error(trap, request == SIOCETHTOOL ? EOPNOTSUPP : ENOTTY);
+		trap_error(trap, ENOTTY);
 		return;
 	}
 }
