@@ -64,6 +64,23 @@ helper(int argc, char **argv)
 	return 64;
 }
 
+/* Those of the Go program beside this one: it becomes that program. */
+static int
+become_go(char *argument)
+{
+	char path[4096];
+	ssize_t n = readlink("/proc/self/exe", path, sizeof path - sizeof "conformance-go");
+	char *name;
+
+	must("readlink", n);
+	path[n] = '\0';
+	name = strrchr(path, '/') + 1;
+	strcpy(name, "conformance-go");
+	execv(path, (char *[]){path, argument, NULL});
+	must(path, -1);
+	return 4;
+}
+
 int
 main(int argc, char **argv)
 {
@@ -72,7 +89,8 @@ main(int argc, char **argv)
 	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
 		for (const struct scenario *s = scenario_first(); s; s = s->next)
 			puts(s->name);
-		return 0;
+		fflush(stdout);
+		return become_go(argv[1]);
 	}
 	if (argc >= 3 && strcmp(argv[1], "--helper") == 0)
 		return helper(argc - 2, argv + 2);
@@ -80,6 +98,8 @@ main(int argc, char **argv)
 		fprintf(stderr, "usage: %s --list | SCENARIO\n", argv[0]);
 		return 64;
 	}
+	if (strncmp(argv[1], "go/", 3) == 0)
+		return become_go(argv[1]);
 	for (const struct scenario *s = scenario_first(); s; s = s->next) {
 		if (strcmp(s->name, argv[1]) != 0)
 			continue;

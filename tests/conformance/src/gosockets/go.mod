@@ -1,0 +1,3 @@
+module gosockets
+
+go 1.19
