@@ -292,8 +292,8 @@ interrupt(struct pending *pending)
 		return;
 	if (!pending->retry)
 		pending->abandon(pending);
-	/* ERESTARTSYS would show if the signal were not for this thread after all. */
-	trap_error(&pending->trap, is == HAS_SIGNAL ? ERESTARTSYS : EINTR);
+	/* sock_intr_errno(); and ERESTARTSYS would show if the signal were not for this thread after all. */
+	trap_error(&pending->trap, is == HAS_SIGNAL && !pending->deadline_ms ? ERESTARTSYS : EINTR);
 	if (pending->retry)
 		pending_free(pending);
 	else

@@ -32,6 +32,7 @@ struct supervisor {
 	atomic_size_t pending_count; /* of them; looked at without the lock */
 	struct pidfd pidfds[PIDFDS];
 	bool told_down;
+	struct link *interfaces; /* a socket of our own that asks for interfaces on behalf of AF_UNIX sockets; its A is kept open */
 };
 
 /* One trapped system call. */
@@ -132,6 +133,8 @@ void trap_shutdown(struct trap *trap);
 void trap_setsockopt(struct trap *trap);
 void trap_getsockopt(struct trap *trap);
 void trap_ioctl(struct trap *trap);
+/* Whether the ioctl asks about network interfaces, which any socket may. */
+bool is_interface_ioctl(uint32_t request);
 void trap_sendto(struct trap *trap);
 void trap_sendmsg(struct trap *trap);
 void trap_sendmmsg(struct trap *trap);

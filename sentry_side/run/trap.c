@@ -111,6 +111,21 @@ socket_inode(const struct trap *trap, int number)
 	return sscanf(target, "socket:[%llu]", &inode) == 1 ? inode : 0;
 }
 
+/*
+ * Interfaces may be asked for through any socket, and the C library's if_nametoindex() uses one of AF_UNIX: the program's own are in a
+ * namespace that has none. Returns a referenced link, or NULL.
+ */
+static struct link *
+link_for_interfaces(struct supervisor *supervisor)
+{
+	int fd; /* stays open for as long as we run */
+
+	if (!supervisor->interfaces &&
+	    link_socket(&supervisor->ss, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0, &fd, &supervisor->interfaces) != 0)
+		return NULL;
+	return link_ref(supervisor->interfaces);
+}
+
 void
 trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call)
 {
@@ -130,6 +145,14 @@ trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call)
 			trapped = &trapped_calls[i];
 	inode = trapped ? socket_inode(&trap, number) : 0;
 	trap.link = inode ? link_by_inode(&supervisor->ss, inode) : NULL;
+	if (!trap.link && inode && call->data.nr == SYS_ioctl && is_interface_ioctl((uint32_t)call->data.args[1])) {
+		trap.link = link_for_interfaces(supervisor);
+		if (trap.link) {
+			trap_ioctl(&trap);
+			link_unref(trap.link);
+			return;
+		}
+	}
 	if (!trap.link) {
 		trap_continue(&trap);
 		return;

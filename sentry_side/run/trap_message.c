@@ -314,8 +314,10 @@ send_datagram(struct trap *trap, const struct message *message, int flags)
 	struct link_datagram datagram = {.data = data, .size = message->size};
 	struct pending *pending;
 	size_t used = 0;
-	int error = flags & MSG_OOB && trap->link->family == AF_INET ? EOPNOTSUPP : take_control(trap, message, &used, &datagram);
+	int error = message->size > 65535 ? EMSGSIZE : flags & MSG_OOB && trap->link->family == AF_INET ? EOPNOTSUPP : 0;
 
+	if (!error)
+		error = take_control(trap, message, &used, &datagram);
 	if (!error)
 		error = take_name(trap, message, &name, &datagram);
 	if (!error && !datagram.address && lacks_destination(trap))

@@ -327,25 +327,6 @@ ethtool_ioctl(struct trap *trap)
 	                                              pending_done, pending));
 }
 
-/* What was written and not sent. All that is written goes into the link, and from there to the host's socket at once. */
-static void
-outgoing_queue(struct trap *trap)
-{
-	int bytes;
-
-	if (!link_is_stream(trap->link)) {
-		trap_error(trap, ENOTTY);
-		return;
-	}
-	if (trap->link->state == LINK_LISTENING) {
-		trap_error(trap, EINVAL);
-		return;
-	}
-	if (ioctl(trap->a, SIOCOUTQ, &bytes) < 0)
-		bytes = 0;
-	trap_answer(trap, target_write(trap, trap->call.data.args[2], &bytes, sizeof bytes) ? 0 : EFAULT);
-}
-
 static void
 finish_unsent(struct pending *pending, const struct link_result *result)
 {
@@ -382,6 +363,30 @@ unsent_ioctl(struct trap *trap)
 		return;
 	pending->finish = finish_unsent;
 	pending_started(pending, link_query(pending->trap.link, pending_done, pending));
+}
+
+bool
+is_interface_ioctl(uint32_t request)
+{
+	switch (request) {
+	case SIOCGIFCONF:
+	case SIOCGIFNAME:
+	case SIOCGIFINDEX:
+	case SIOCGIFFLAGS:
+	case SIOCGIFADDR:
+	case SIOCGIFNETMASK:
+	case SIOCGIFBRDADDR:
+	case SIOCGIFDSTADDR:
+	case SIOCGIFHWADDR:
+	case SIOCGIFMTU:
+	case SIOCGIFMETRIC:
+	case SIOCGIFMAP:
+	case SIOCGIFTXQLEN:
+	case SIOCETHTOOL:
+		return true;
+	default:
+		return false;
+	}
 }
 
 void
@@ -455,9 +460,6 @@ trap_ioctl(struct trap *trap)
 		return;
 	case SIOCETHTOOL:
 		ethtool_ioctl(trap);
-		return;
-	case SIOCOUTQNSD:
-		outgoing_queue(trap);
 		return;
 	default:
 		trap_error(trap, ENOTTY);

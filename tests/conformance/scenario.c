@@ -252,6 +252,14 @@ pause_ms(int ms)
 		;
 }
 
+int
+wait_ms(void)
+{
+	const char *set = getenv("SPLITSOCK_SCENARIO_WAIT_MS");
+
+	return set ? atoi(set) : 3000;
+}
+
 bool
 wait_for(int fd, short events)
 {

@@ -36,7 +36,6 @@
 
 enum {
 	SCENARIO_SECONDS = 10, /* then the scenario prints TIMED OUT and exits 3 */
-	WAIT_MS = 3000,        /* for something that must come */
 	QUIET_MS = 100,        /* for something that must not come */
 };
 
@@ -155,6 +154,10 @@ void set_option(int fd, int level, int option, int value);
 void set_receive_timeout(int fd, int ms);
 
 /* --- Waiting -------------------------------------------------------------------------------------- */
+
+/* How long to wait for something that must come. $SPLITSOCK_SCENARIO_WAIT_MS shortens it where it is known not to come. */
+int wait_ms(void);
+#define WAIT_MS wait_ms()
 
 bool wait_for(int fd, short events);        /* at most WAIT_MS; true if one of the events came */
 void wait_queued(int fd, int bytes);        /* until FIONREAD reports as much, or WAIT_MS have passed */
