@@ -18,7 +18,7 @@ unit        plain,asan 120 test-unit test-link-table
 library     plain,asan 180 test-library
 install     plain      120 test-install
 boundary    plain,asan 240 test-boundary
-conformance plain,asan 300 test-conformance
+conformance plain,asan 600 test-conformance
 programs    plain,asan 300 test-programs
 '
 

@@ -127,20 +127,32 @@ SCENARIO(restart, datagram_receives_restarted)
 	with_restart(udp_pair(AF_INET), RECVFROM, RECVMMSG);
 }
 
-/* With a timeout, a handler ends the call whatever its flags. */
+static void *
+signal_once(void *thread)
+{
+	pause_ms(60);
+	pthread_kill(*(pthread_t *)thread, SIGUSR1);
+	return NULL;
+}
+
+/* With a timeout, a handler ends the call whatever its flags. One signal, so that also a call that is restarted ends. */
 static void
 with_timeout(struct pair pair)
 {
+	pthread_t self = pthread_self();
+
 	count_signal(SIGUSR1, SA_RESTART);
-	set_receive_timeout(pair.server, WAIT_MS);
+	set_receive_timeout(pair.server, 400);
 	for (enum blocking call = READ; call <= RECVMMSG; call++) {
 		long rc;
 
+		pthread_t thread;
+
 		if (call == RECV_WAITALL)
 			continue;
-		nudge_start();
+		thread = start_thread(signal_once, &self);
 		rc = block_in(call, pair.server);
-		nudge_stop();
+		join_thread(thread);
 		observe_call(names[call], rc);
 	}
 }
@@ -342,15 +354,16 @@ SCENARIO(restart, connect_with_timeout)
 {
 	struct pair stalled = tcp_stalled(AF_INET);
 	struct address at = local_of(stalled.server);
-	struct timeval timeout = {.tv_sec = 3};
+	struct timeval timeout = {.tv_usec = 400000};
+	pthread_t self = pthread_self(), thread;
 	int fd = tcp_socket(AF_INET);
 	long rc;
 
 	must("SO_SNDTIMEO", setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout));
 	count_signal(SIGUSR1, SA_RESTART);
-	nudge_start();
+	thread = start_thread(signal_once, &self);
 	rc = connect_fd(fd, &at);
-	nudge_stop();
+	join_thread(thread);
 	observe_call("connect", rc);
 	set_nonblocking(fd, true);
 	observe_call("again", connect(fd, SA(&at), at.length) < 0 && (errno == EALREADY || errno == EINPROGRESS) ? 0 : -1);
