@@ -283,7 +283,6 @@ SCENARIO(limit, user_timeout)
 	struct pair pair = tcp_pair(AF_INET);
 	static char chunk[65536];
 
-	set_option(pair.server, SOL_SOCKET, SO_RCVBUF, 4096);
 	set_option(pair.client, IPPROTO_TCP, TCP_USER_TIMEOUT, 300);
 	set_nonblocking(pair.client, true);
 	/* Fills whatever there is between the two, until nothing has moved for a while. */

@@ -144,15 +144,17 @@ with_timeout(struct pair pair)
 	count_signal(SIGUSR1, SA_RESTART);
 	set_receive_timeout(pair.server, 400);
 	for (enum blocking call = READ; call <= RECVMMSG; call++) {
-		long rc;
-
 		pthread_t thread;
+		int error;
+		long rc;
 
 		if (call == RECV_WAITALL)
 			continue;
 		thread = start_thread(signal_once, &self);
 		rc = block_in(call, pair.server);
+		error = errno;
 		join_thread(thread);
+		errno = error;
 		observe_call(names[call], rc);
 	}
 }
@@ -356,14 +358,16 @@ SCENARIO(restart, connect_with_timeout)
 	struct address at = local_of(stalled.server);
 	struct timeval timeout = {.tv_usec = 400000};
 	pthread_t self = pthread_self(), thread;
-	int fd = tcp_socket(AF_INET);
+	int fd = tcp_socket(AF_INET), error;
 	long rc;
 
 	must("SO_SNDTIMEO", setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, sizeof timeout));
 	count_signal(SIGUSR1, SA_RESTART);
 	thread = start_thread(signal_once, &self);
 	rc = connect_fd(fd, &at);
+	error = errno;
 	join_thread(thread);
+	errno = error;
 	observe_call("connect", rc);
 	set_nonblocking(fd, true);
 	observe_call("again", connect(fd, SA(&at), at.length) < 0 && (errno == EALREADY || errno == EINPROGRESS) ? 0 : -1);

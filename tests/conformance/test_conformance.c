@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 
 enum {
-	SCENARIOS_MIN = 150,
+	SCENARIOS_MIN = 1000,
 	KNOWN_DIFFERENCES_MAX = 10,
 	NAME_MAX_LEN = 95,
 };
