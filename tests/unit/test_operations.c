@@ -8,6 +8,7 @@
 #include <criterion/criterion.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -1457,6 +1458,45 @@ Test(operations, interface_ioctls)
 	check_ok(&told, 1);
 	cr_assert_eq(told.value_len % sizeof ifreq, 0);
 	cr_assert_geq(told.value_len, sizeof ifreq);
+}
+
+Test(operations, ethtool_reads_at_their_own_length)
+{
+	struct ethtool_value link = {.cmd = ETHTOOL_GLINK}, change = {.cmd = ETHTOOL_STSO};
+	struct {
+		struct ethtool_gstrings head;
+		uint8_t more[16];
+	} strings = {.head = {.cmd = ETHTOOL_GSTRINGS, .string_set = ETH_SS_FEATURES}};
+	struct ethtool_gfeatures features = {.cmd = ETHTOOL_GFEATURES, .size = UINT32_MAX};
+	const struct {
+		void *data;
+		size_t len;
+		int error; /* -1: answered */
+		bool bad;
+	} cases[] = {
+		{&link, sizeof link, -1, false},     {&link, sizeof link - 1, 0, true}, {&link, 3, EPERM, false},
+		{&link, 0, EPERM, false},            {&change, sizeof change, EPERM, false},
+		{&strings, sizeof strings, 0, true}, {&features, sizeof features, EPERM, false},
+		{&strings, sizeof strings.head, -1, false},
+	};
+
+	open_socket(1, AF_INET, SOCK_DGRAM, 0);
+	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+		struct batch batch = batch_for(1);
+		struct told told;
+
+		add_some(&batch, SPLITSOCK__OP__OP_INTERFACE_IOCTL, 0);
+		batch.bodies[0].ioctl.request = SIOCETHTOOL;
+		batch.bodies[0].ioctl.data.data = cases[i].data;
+		batch.bodies[0].ioctl.data.len = cases[i].len;
+		told = ask(&batch);
+		if (cases[i].bad)
+			check_status(&told, 1, SPLITSOCK__STATUS__STATUS_BAD_REQUEST, 0);
+		else if (cases[i].error >= 0)
+			check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, cases[i].error);
+		else
+			check_ok(&told, 1);
+	}
 }
 
 Test(operations, shutdown_of_a_listener_wakes_who_accepts)
