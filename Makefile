@@ -20,7 +20,7 @@ build = [ -f $(1)/Makefile ] || cmake -S . -B $(1) -G 'Unix Makefiles' $(2) >$(1
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake --build $(1) --parallel $(JOBS) -- --no-print-directory $(only_news)
 comma := ,
 
-.PHONY: all packages build build-asan demo test bench install clean help
+.PHONY: all packages build build-asan demo test test-full bench install clean help
 .DEFAULT_GOAL := all
 
 all: build
@@ -41,6 +41,10 @@ demo: build
 test: build build-asan
 	@BUILD=$(BUILD) BUILD_ASAN=$(BUILD_ASAN) tests/run.sh
 
+test-full: build build-asan
+	@deploy/install-packages.sh deploy/packages-full.txt
+	@FULL=1 BUILD=$(BUILD) BUILD_ASAN=$(BUILD_ASAN) tests/run.sh
+
 bench: build
 	@$(BUILD)/bin/splitsock-bench $(BENCH_ARGS)
 
@@ -55,6 +59,7 @@ help:
 	@echo 'make           build everything into $(BUILD)/bin (and install missing Debian packages first)'
 	@echo 'make demo      show what splitsock does, with unmodified programs'
 	@echo 'make test      run every test, plain and with sanitizers  [SUITES="unit boundary"]'
+	@echo 'make test-full the same, and many more programs           [SUITES=programs-full]'
 	@echo 'make bench     measure                                    [BENCH_ARGS=...]'
 	@echo 'make install   install                                    [PREFIX=$(PREFIX) DESTDIR=]'
 	@echo 'make clean     remove $(BUILD) and $(BUILD_ASAN)'

@@ -1,8 +1,8 @@
 #!/bin/sh
-# Installs those Debian packages of packages.txt that are missing. Silent and instant when none is.
-# Services that come with them (nginx, redis, ssh) are neither started nor enabled.
+# install-packages.sh [LIST]: installs those Debian packages of LIST (packages.txt) that are missing. Silent and
+# instant when none is. Services that come with them (nginx, redis, ssh) are neither started nor enabled.
 set -eu
-list=$(dirname "$0")/packages.txt
+list=${1:-$(dirname "$0")/packages.txt}
 
 if ! command -v dpkg-query >/dev/null; then
     echo "install-packages: this is not a Debian system; install what $list names by hand" >&2
@@ -24,7 +24,7 @@ done
 if [ "$(id -u)" != 0 ]; then
     # Without a terminal nobody can type a password.
     if command -v sudo >/dev/null && { [ -t 0 ] || sudo -n true 2>/dev/null; }; then
-        exec sudo sh "$0"
+        exec sudo sh "$0" "$list"
     fi
     echo "install-packages: neither root nor sudo here; as root, run: apt-get install$missing" >&2
     exit 1
@@ -60,7 +60,9 @@ quietly apt-get install -q -y --no-install-recommends $missing
 
 # Nor at the next boot: what this very run brought in was not wanted as a service.
 if command -v systemctl >/dev/null; then
-    for pair in nginx-light:nginx redis-server:redis-server openssh-server:ssh; do
+    for pair in nginx-light:nginx redis-server:redis-server openssh-server:ssh haproxy:haproxy memcached:memcached \
+        mosquitto:mosquitto rsync:rsync postgresql:postgresql unbound:unbound rabbitmq-server:rabbitmq-server \
+        fcgiwrap:fcgiwrap.socket nats-server:nats-server vsftpd:vsftpd stunnel4:stunnel4; do
         case "$missing " in *" ${pair%%:*} "*) systemctl disable -q "${pair#*:}" 2>/dev/null || true ;; esac
     done
 fi

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs the test suites one after another; a line for each, and what failed in full.
-#   SUITES="unit boundary"   only these: unit, library, install, conformance, programs, boundary; each may be narrowed
-#                            to one tree, as unit:plain or unit:asan
+#   SUITES="unit boundary"   only these: unit, library, install, conformance, programs, boundary, programs-full; each may
+#                            be narrowed to one tree, as unit:plain or unit:asan
+#   FULL=1                   without SUITES: all, programs-full too, whose packages `make test-full` installs
 #   BUILD, BUILD_ASAN        the two build trees
 # Exit status 0 if every test of every suite passed. Logs stay in $BUILD/test-logs.
 set -uo pipefail
@@ -14,12 +15,13 @@ unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 # suite  trees  seconds that one run may take  binaries
 table='
-unit        plain,asan 120 test-unit test-link-table
-library     plain,asan 180 test-library
-install     plain      120 test-install
-boundary    plain,asan 240 test-boundary
-conformance plain,asan 600 test-conformance
-programs    plain,asan 300 test-programs
+unit          plain,asan 120 test-unit test-link-table
+library       plain,asan 180 test-library
+install       plain      120 test-install
+boundary      plain,asan 240 test-boundary
+conformance   plain,asan 600 test-conformance
+programs      plain,asan 300 test-programs
+programs-full plain      900 test-programs-full
 '
 
 known=" $(awk 'NF { printf "%s ", $1 }' <<<"$table")"
@@ -27,7 +29,8 @@ for wanted in ${SUITES-}; do
     [[ $known == *" ${wanted%%:*} "* ]] || { echo "run.sh: no suite '$wanted'; there are:$known" >&2; exit 2; }
 done
 chosen() { # SUITE TREE
-    [[ -z ${SUITES-} || " $SUITES " == *" $1 "* || " $SUITES " == *" $1:$2 "* ]]
+    [[ -n ${SUITES-} ]] || { [[ $1 != programs-full || -n ${FULL-} ]]; return; }
+    [[ " $SUITES " == *" $1 "* || " $SUITES " == *" $1:$2 "* ]]
 }
 
 logs=$BUILD/test-logs
@@ -78,7 +81,7 @@ run() { # SUITE TREE SECONDS BINARY
         { echo "--- sanitizer report $(basename "$report")"; cat "$report"; } >>"$log"
         rm -f "$report"
     done
-    printf '%-12s %-6s %-16s %4d of %4d passed %4d.%01d s  %s\n' "$suite" "$tree" "$binary" "$passing" "$tested" \
+    printf '%-13s %-6s %-18s %4d of %4d passed %4d.%01d s  %s\n' "$suite" "$tree" "$binary" "$passing" "$tested" \
         $((ms / 1000)) $((ms % 1000 / 100)) "$status"
     [[ -z $synthesis ]] || echo "$synthesis"
     if [[ $status != ok ]]; then

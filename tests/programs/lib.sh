@@ -114,6 +114,20 @@ trap 'echo "FAIL: line $LINENO ended with $?: $BASH_COMMAND" >&2' ERR
 trap 'exit 143' TERM
 trap 'exit 130' INT
 
+# certificate NAME: $T/NAME.key and $T/NAME.crt, self-signed, for localhost, both loopbacks and *.test.
+certificate() {
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj "/CN=$1" -keyout "$T/$1.key" -out "$T/$1.crt" \
+        -addext 'subjectAltName=DNS:localhost,DNS:*.test,IP:127.0.0.1,IP:::1' 2>"$T/openssl.log" || fail "openssl req"
+    chmod 644 "$T/$1.key"
+}
+
+# until_true SECONDS COMMAND…: again and again until it succeeds; false when the time is over.
+until_true() {
+    local i
+    for ((i = 0; i < $1 * 20; i++)); do "${@:2}" && return 0; sleep 0.05; done
+    return 1
+}
+
 # can_setuid: may a program inside become another user? In a user namespace that maps one user it cannot.
 can_setuid() {
     [[ $(id -u) == 0 ]] || return 1

@@ -1,4 +1,5 @@
-// Runs each script of this directory behind splitsock-run --isolate, as one Criterion test each.
+// Runs each script of this directory behind splitsock-run --isolate, as one Criterion test each. It is built twice:
+// test-programs runs those that `make test` runs, test-programs-full those of full/, for `make test-full`.
 //
 // The parent starts one gofer for all (unless SPLITSOCK_TEST_GOFER names one) and stops it by pid. Each test is a
 // process of its own that adopts whatever the script's programs leave behind, so that a daemon that escaped from a failed
@@ -31,8 +32,12 @@ struct program {
 
 // Longest first, so that two jobs end together.
 static struct program programs[] = {
-	{ "iperf3" }, { "tty" },    { "python" }, { "go" },   { "nginx" }, { "redis" }, { "status" }, { "dns" },
-	{ "ssh" },    { "socat" },  { "git" },    { "curl" }, { "lives" }, { "musl" },  { "busybox" }, { "wget" }, { "ip" },
+#ifdef PROGRAMS_FULL
+#else
+	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
+	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
+	{ "lives" },   { "musl" },      { "busybox" }, { "wget" },  { "ip" },
+#endif
 };
 
 // Where splitsock's programs are: $SPLITSOCK_BIN, else beside this one.

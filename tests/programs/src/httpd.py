@@ -9,6 +9,7 @@ import sys
 
 class Handler(http.server.SimpleHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True      # the head and the body of an answer are two writes
 
     def reply(self, text):
         body = text.encode()
