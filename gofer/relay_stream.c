@@ -439,7 +439,9 @@ int
 sock_split_backlog(struct sock *sock, int backlog)
 {
 	sock->ahead = backlog < 0 || backlog > LISTEN_AHEAD ? LISTEN_AHEAD : backlog < 1 ? 1 : backlog;
-	return backlog < 0 ? backlog : backlog < sock->ahead ? 0 : backlog - sock->ahead;
+	/* The host's own stays whole: a burst has to wait there until this loop comes to it, and where a listener is full the kernel
+	 * drops connections that their clients think they have, or resets them (with a backlog of 0, from SYN cookies on). */
+	return backlog;
 }
 
 /* Records that the program has not taken yet. The kernel tells the memory they take, and all are alike. */

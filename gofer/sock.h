@@ -125,7 +125,7 @@ bool relay_listener(struct sock *sock);
 void relay_listener_poke(struct sock *sock);
 /* Resets the listener's connections that the program has not taken. */
 void relay_listener_free(struct sock *listener);
-/* Splits a backlog between the link and the host's socket: returns what is for the host, so that together they hold as many. */
+/* Decides how many records of a backlog may wait in the link; returns the backlog of the host's socket. */
 int sock_split_backlog(struct sock *sock, int backlog);
 bool relay_datagram_up(struct sock *sock);
 bool relay_datagram_down(struct sock *sock);

@@ -36,7 +36,7 @@ static struct program programs[] = {
 #else
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
-	{ "lives" },   { "musl" },      { "busybox" }, { "wget" },  { "ip" },
+	{ "burst" },   { "lives" },   { "musl" },      { "busybox" }, { "wget" },  { "ip" },
 #endif
 };
 
