@@ -33,6 +33,7 @@ struct program {
 // Longest first, so that two jobs end together.
 static struct program programs[] = {
 #ifdef PROGRAMS_FULL
+	{ "redis-cluster" }, { "postgres" }, { "java" }, { "mariadb" }, { "node" }, { "unbound" },
 #else
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
