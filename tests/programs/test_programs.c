@@ -33,7 +33,8 @@ struct program {
 // Longest first, so that two jobs end together.
 static struct program programs[] = {
 #ifdef PROGRAMS_FULL
-	{ "redis-cluster" }, { "postgres" }, { "java" }, { "mariadb" }, { "node" }, { "unbound" },
+	{ "mariadb" }, { "ssh-forward" }, { "iperf3-more" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" }, { "rust" },
+	{ "aria2" }, { "node" }, { "unbound" },
 #else
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
