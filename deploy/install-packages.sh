@@ -61,7 +61,7 @@ quietly apt-get install -q -y --no-install-recommends $missing
 # Nor at the next boot: what this very run brought in was not wanted as a service.
 if command -v systemctl >/dev/null; then
     for pair in nginx-light:nginx redis-server:redis-server openssh-server:ssh haproxy:haproxy memcached:memcached \
-        mosquitto:mosquitto rsync:rsync postgresql:postgresql unbound:unbound rabbitmq-server:rabbitmq-server \
+        mosquitto:mosquitto rsync:rsync postgresql:postgresql unbound:unbound \
         fcgiwrap:fcgiwrap.socket nats-server:nats-server vsftpd:vsftpd stunnel4:stunnel4; do
         case "$missing " in *" ${pair%%:*} "*) systemctl disable -q "${pair#*:}" 2>/dev/null || true ;; esac
     done

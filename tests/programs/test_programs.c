@@ -33,7 +33,8 @@ struct program {
 // Longest first, so that two jobs end together.
 static struct program programs[] = {
 #ifdef PROGRAMS_FULL
-	{ "mariadb" }, { "ssh-forward" }, { "iperf3-more" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" }, { "rust" },
+	{ "ffmpeg" }, { "mariadb" }, { "iperf3-more" }, { "ssh-forward" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" },
+	{ "rust" }, { "stunnel" }, { "chromium" }, { "chrony" }, { "ftp" }, { "nats" },
 	{ "aria2" }, { "node" }, { "unbound" },
 #else
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
