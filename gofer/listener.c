@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <nng/nng.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -460,12 +461,34 @@ listeners_urls(const struct gofer *gofer, char **urls, size_t room)
 	return count;
 }
 
+static struct pending_link *
+pending_with_hello(struct listener *listener)
+{
+	struct pollfd fds[PENDING_LINKS_MAX];
+	nfds_t count = 0, at = 0;
+
+	for (struct pending_link *pending = listener->pending; pending; pending = pending->next)
+		fds[count++] = (struct pollfd){.fd = pending->watch.fd, .events = POLLIN};
+	if (poll(fds, count, 0) <= 0)
+		return NULL;
+	for (struct pending_link *pending = listener->pending; pending; pending = pending->next, at++)
+		if (fds[at].revents & POLLIN)
+			return pending;
+	return NULL;
+}
+
 void
 listeners_take_links(struct gofer *gofer)
 {
-	for (struct listener *listener = gofer->listeners; listener; listener = listener->next)
+	for (struct listener *listener = gofer->listeners; listener; listener = listener->next) {
+		struct pending_link *pending;
+
 		for (int i = 0; i < 2; i++)
 			take_links(&listener->links[i], LINK_BACKLOG);
+		/* Those accepted between connect and hello. Introducing one may come back here and take others: look anew each time. */
+		while (listener->pending && (pending = pending_with_hello(listener)) != NULL)
+			pending_ready(&pending->watch, EPOLLIN);
+	}
 }
 
 void

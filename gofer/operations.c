@@ -204,6 +204,16 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 		return outcome;
 	if (!sock_is_stream(sock))
 		return connect_datagram(sock, &address, len, answer);
+	if (address.ss_family == AF_UNSPEC && sock->link.fd < 0) {
+		struct session *session = sock->session;
+		uint64_t handle = sock->handle;
+
+		/* What is dissolved includes a link that was connected before this was sent. */
+		listeners_take_links(session->gofer);
+		sock = table_find(&session->socks, handle);
+		if (!sock)
+			return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	}
 	if (op->connect->again)
 		sock->error = 0;
 	if (sock->error) { /* what the connect before this one came to */
@@ -225,7 +235,7 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 		sock->state = SOCK_CONNECTED;
 		count_session(sock->session, COUNTER_CONNECTS_OK, 1);
 	}
-	if (!error && address.ss_family == AF_UNSPEC && sock->link.fd >= 0)
+	if (!error && address.ss_family == AF_UNSPEC)
 		sock_unlink(sock, 0);
 	if (error)
 		return await_connect(sock, op, &address, len, error, answer);

@@ -379,6 +379,8 @@ read_most_filler(struct sock *sock)
 void
 sock_unlink(struct sock *sock, int error)
 {
+	bool linked = sock->link.fd >= 0;
+
 	if (error)
 		read_most_filler(sock);
 	if (sock->ahead)
@@ -392,7 +394,8 @@ sock_unlink(struct sock *sock, int error)
 	sock->ahead = sock->record_cost = 0;
 	sock->up_urgent = sock->down_urgent = sock->up_ended = sock->down_ended = false;
 	sock->link_hung_up = sock->link_full = sock->starved = false;
-	session_send_unlinked(sock->session, sock->handle, error);
+	if (linked)
+		session_send_unlinked(sock->session, sock->handle, error);
 }
 
 bool

@@ -104,7 +104,7 @@ int sock_unsent(const struct sock *sock);
  */
 bool sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t len, int *error);
 
-/* Ends the link, in a way that shows as an error if the program has not read all; the host's socket may be connected again. */
+/* Ends the link, if there is one, in a way that shows as an error if the program has not read all; the host's socket may be connected again. */
 void sock_unlink(struct sock *sock, int error);
 
 /* The connect under way has failed. False: freed. */

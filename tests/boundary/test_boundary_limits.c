@@ -404,6 +404,22 @@ GOFER_TEST(limits, listener_that_is_dissolved_does_not_spin, start)
 	assert_serves(&gofer);
 }
 
+GOFER_TEST(limits, link_of_a_dissolved_listener_does_not_spin, start)
+{
+	struct operation op;
+	struct client client;
+	int link;
+
+	client_open(&client, &gofer);
+	cr_assert_eq(call_open(&client, 1, SOCK_STREAM, op_listen(&op, 16)).status, OK);
+	cr_assert_geq(call(&client, 1, op_dissolve(&op)).status, 0);
+	link = link_open(&client, true, LINK_SOCKET, 1);
+	assert_idle("a link that comes after connect to AF_UNSPEC");
+	close(link);
+	client_close(&client);
+	assert_serves(&gofer);
+}
+
 GOFER_TEST(limits, datagrams_for_a_socket_without_a_link_do_not_spin, start)
 {
 	struct sockaddr_in to = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
