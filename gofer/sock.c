@@ -79,10 +79,14 @@ link_ready(struct watch *watch, uint32_t events)
 	/* In SOCK_RESET the awaited byte has come, or the program wrote or closed. Its FIN alone says nothing. */
 	if (was_reset && !sock->link_hung_up && !link_has_unread(sock))
 		return;
-	if (was_reset || (sock->link_hung_up && sock->state != SOCK_CONNECTED))
+	if (was_reset || (sock->link_hung_up && sock->state != SOCK_CONNECTED)) {
+		/* Of a listener that was shut down: with its filler unread, who is just being woken in accept would see a reset. */
+		if (sock->state == SOCK_OPEN && sock_is_stream(sock))
+			(void)!recv(sock->link.fd, sock->session->gofer->scratch, SCRATCH_SIZE, MSG_DONTWAIT);
 		sock_free(sock);
-	else
+	} else {
 		sock_update(sock);
+	}
 }
 
 struct sock *
