@@ -23,8 +23,8 @@ both_ways() {
     measure "$1" "$2" "TCP -R" -n 40M -R
     measure "$1" "$2" "TCP -P 4" -n 40M -P 4
     measure "$1" "$2" "TCP --bidir" -t 1 --bidir
-    measure "$1" "$2" "UDP" -u -b 100M -n 4M -l 1400
-    measure "$1" "$2" "UDP -R" -u -b 100M -n 4M -l 1400 -R
+    measure "$1" "$2" "UDP" -u -b 10M -n 1M -l 1400
+    measure "$1" "$2" "UDP -R" -u -b 10M -n 1M -l 1400 -R
 }
 step "the client inside"
 outside_bg out iperf3 -s -B 127.0.0.1 -p "$po"; wait_port tcp "$po" "$pid"
