@@ -79,7 +79,7 @@ reply_status(struct gofer *gofer, uint32_t id, size_t *len)
 	status.uptime_ms = (uint64_t)(now_ms() - gofer->started_ms);
 	status.n_listeners = listeners_urls(gofer, urls, LISTENERS_TOLD);
 	status.listeners = urls;
-	status.policy = gofer->policy.mode == POLICY_OPEN ? "open" : "none";
+	status.policy = (char *)gofer->policy_name;
 	status.max_sockets = gofer->limits.sockets;
 	status.max_calls = gofer->limits.calls;
 	status.max_sessions = gofer->limits.sessions;

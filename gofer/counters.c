@@ -134,7 +134,7 @@ stats_run(const struct call *call, const Splitsock__Request *request)
 	if (request->n_ops != 1 || request->handle || request->no_reply || call->on_channel)
 		return false;
 	count_operation(call->session, request->ops[0]->op_case);
-	if (request->ops[0]->stats->host && policy_allows_host_counters(&call->session->gofer->policy))
+	if (request->ops[0]->stats->host && policy_allows_host_counters(call->session->entry))
 		told.host = counters_of_host(call->session->gofer, values);
 	counters_of_session(call->session, values);
 	counters_to_message(&told, messages, pointers, COUNTERS_HOST_FIRST, COUNTERS_HOST_COUNT, values + COUNTERS_HOST_FIRST);

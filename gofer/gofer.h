@@ -5,6 +5,7 @@
 #define SPLITSOCK_GOFER_GOFER_H
 
 #include "common/table.h"
+#include "gofer/audit.h"
 #include "gofer/counters.h"
 #include "gofer/loop.h"
 #include "gofer/policy.h"
@@ -28,6 +29,8 @@ struct limits {
 struct gofer {
 	struct loop loop;
 	struct policy policy;
+	const char *policy_name; /* "open", or where it was read */
+	struct audit audit;
 	struct limits limits;
 	struct table sessions; /* by session id */
 	struct listener *listeners;

@@ -37,7 +37,7 @@ enum { KEY_LISTEN = 'l', KEY_POLICY = 'p', KEY_MODE = 256, KEY_SOCKETS, KEY_SESS
 static const struct argp_option options[] = {
 	{"listen", KEY_LISTEN, "URL", 0, "Serve clients at URL: ipc:///absolute/path. May be repeated", 0},
 	{"policy", KEY_POLICY, "FILE|open", 0,
-	 "What clients may do. \"open\" grants what the gofer's own user could do. There is no default", 0},
+	 "What clients may do: splitsock-policy(5). \"open\" grants what the gofer's own user could do. There is no default", 0},
 	{"socket-mode", KEY_MODE, "OCTAL", 0, "Permissions of the ipc sockets; who may write may connect (default 0600)", 0},
 	{"max-sockets", KEY_SOCKETS, "N", 0, "Sockets that one session may hold (default " TEXT(DEFAULT_SOCKETS) ")", 0},
 	{"max-sessions", KEY_SESSIONS, "N", 0, "Sessions at once (default " TEXT(DEFAULT_SESSIONS) ")", 0},
@@ -124,6 +124,7 @@ tick(void *arg)
 	struct daemon *daemon = arg;
 
 	sessions_tick(&daemon->gofer);
+	audit_tick(&daemon->gofer);
 	for (int i = 0; i < daemon->listener_count; i++)
 		listener_tick(daemon->listeners[i]);
 }
@@ -141,7 +142,7 @@ raise_descriptor_limit(void)
 }
 
 static int
-run(const struct arguments *arguments)
+run(const struct arguments *arguments, const struct policy *policy)
 {
 	static struct daemon daemon;
 	struct gofer *gofer = &daemon.gofer;
@@ -149,7 +150,8 @@ run(const struct arguments *arguments)
 	sigset_t signals;
 	int status = EXIT_FAILURE;
 
-	gofer->policy.mode = POLICY_OPEN;
+	gofer->policy = *policy;
+	gofer->policy_name = arguments->policy;
 	gofer->limits = arguments->limits;
 	gofer->start_time = time(NULL);
 	clock_gettime(CLOCK_MONOTONIC, &now);
@@ -174,7 +176,10 @@ run(const struct arguments *arguments)
 		daemon.listeners[daemon.listener_count++] = listener;
 		log_info("listening on %s", arguments->urls[i]);
 	}
-	log_warning("policy open: clients may do whatever uid %u may do on this host's network", geteuid());
+	if (policy->open)
+		log_warning("policy open: clients may do whatever uid %u may do on this host's network", geteuid());
+	else
+		log_info("policy %s: %zu clients", arguments->policy, policy->entry_count);
 	sd_notify(0, "READY=1");
 	loop_run(&gofer->loop, TICK_MS, tick, &daemon);
 	sd_notify(0, "STOPPING=1");
@@ -204,17 +209,27 @@ main(int argc, char **argv)
 	};
 	struct arguments arguments = {
 		.mode = 0600, .limits = {.sockets = DEFAULT_SOCKETS, .calls = CALLS_MAX, .sessions = DEFAULT_SESSIONS}};
+	struct policy policy;
+	char message[512];
+	int status;
 
 	argp_err_exit_status = EX_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	log_open("splitsock-gofer");
 	if (strcmp(arguments.policy, "open") != 0) {
-		log_error("--policy %s: policy files are not supported yet; \"open\" is the only policy", arguments.policy);
-		return EX_CONFIG;
+		if (policy_load(&policy, arguments.policy, message, sizeof message) < 0) {
+			log_error("%s", message);
+			return EX_CONFIG;
+		}
+	} else if (policy_open(&policy) < 0) {
+		log_error("cannot start: no memory");
+		return EX_OSERR;
 	}
 	raise_descriptor_limit();
 	/* Large buffers go back to the kernel when they are freed; by default the C library comes to keep them. */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	signal(SIGPIPE, SIG_IGN);
-	return run(&arguments);
+	status = run(&arguments, &policy);
+	policy_free(&policy);
+	return status;
 }

@@ -81,9 +81,18 @@ take_address(struct sock *sock, enum policy_operation operation, const Splitsock
 	error = wire_address_to_host(&wire, address, len);
 	if (error)
 		return fail(answer, -error);
-	if (!policy_allows(&sock->session->gofer->policy, operation, &wire))
+	if (!policy_allows(sock->session->entry, operation, &wire)) {
+		audit_address(sock->session, operation == POLICY_BIND ? "bind" : operation == POLICY_CONNECT ? "connect" : "send", &wire);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	}
 	return OUTCOME_OK;
+}
+
+/* The relays look at no frames, and at no headers of a client's own, yet: where something of those is limited, there are none. */
+static bool
+is_judged(const struct policy_entry *entry, int family, bool own_headers)
+{
+	return family != AF_PACKET && (!own_headers || (entry->raw.protocols.any && entry->raw.any_source_ip));
 }
 
 static enum outcome
@@ -98,11 +107,19 @@ handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		return OUTCOME_OK;
 	if (family < 0 || type < 0 || (sock->link.fd >= 0 && (type == SOCK_STREAM) != sock_is_stream(sock)))
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
-	if (!policy_allows_socket(&sock->session->gofer->policy, family, type, protocol))
+	if (!policy_allows_socket(sock->session->entry, family, type, protocol) ||
+	    !is_judged(sock->session->entry, family, type == SOCK_RAW && family != AF_NETLINK && protocol == IPPROTO_RAW)) {
+		audit_socket(sock->session, family, type, protocol, false);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	}
 	sock->host.fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-	if (sock->host.fd < 0)
-		return fail(answer, errno);
+	if (sock->host.fd < 0) {
+		int error = errno;
+
+		if (error == EPERM && (type == SOCK_RAW || family == AF_PACKET))
+			audit_socket(sock->session, family, type, protocol, true);
+		return fail(answer, error);
+	}
 	sock->family = family;
 	sock->type = type;
 	sock->protocol = protocol;
@@ -251,13 +268,28 @@ handle_listen(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 
 	if (sock_name(sock, getsockname, &local) != 0)
 		return fail(answer, EINVAL);
-	if (!policy_allows(&sock->session->gofer->policy, POLICY_LISTEN, &local))
+	if (!policy_allows(sock->session->entry, POLICY_LISTEN, &local)) {
+		audit_address(sock->session, "listen", &local);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	}
 	if (listen(sock->host.fd, sock_split_backlog(sock, op->listen->backlog)) < 0)
 		return fail(answer, errno);
 	sock->state = SOCK_LISTENING;
 	answer_local(sock, answer);
 	return OUTCOME_OK;
+}
+
+/* Also for what a control message of this type sets. */
+static bool
+allows_option(const struct sock *sock, int level, int name)
+{
+	const struct socket_option *option = option_by_host(level, name);
+	const struct policy_entry *entry = sock->session->entry;
+
+	if (!policy_allows_option(entry, level, name, option && option->privileged))
+		return false;
+	return is_judged(entry, sock->family, (level == IPPROTO_IP && name == IP_HDRINCL) ||
+	                                      (level == IPPROTO_IPV6 && name == IPV6_HDRINCL));
 }
 
 static enum outcome
@@ -274,6 +306,11 @@ handle_set_option(struct sock *sock, const Splitsock__Op *op, struct answer *ans
 	len = option_decode(option, op->set_option->value.data, op->set_option->value.len, host, sizeof host);
 	if (len < 0)
 		return fail(answer, (int)-len);
+	if (!allows_option(sock, option->level, option->name)) {
+		audit_option(sock->session, option->level, option->name);
+		count_session(sock->session, COUNTER_POLICY_DENIALS, 1);
+		return fail(answer, EPERM); /* as the kernel has it for who lacks a capability */
+	}
 	if (option->value == OPTION_FILTER) {
 		filter.len = (unsigned short)((size_t)len / sizeof(struct sock_filter));
 		filter.filter = (struct sock_filter *)(void *)host;
@@ -393,9 +430,16 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 			return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
 		message.msg_control = control;
 		message.msg_controllen = (size_t)n;
+		for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at))
+			if (!allows_option(sock, at->cmsg_level, at->cmsg_type)) {
+				audit_option(sock->session, at->cmsg_level, at->cmsg_type);
+				return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+			}
 	}
-	if (sock->family == AF_NETLINK && !policy_allows_netlink(iov.iov_base, iov.iov_len))
+	if (sock->family == AF_NETLINK && !policy_allows_netlink(iov.iov_base, iov.iov_len)) {
+		audit_netlink(sock->session);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	}
 	if (sock->error) {
 		int error = sock->error;
 

@@ -217,6 +217,7 @@ netlink_up(struct sock *sock, const void *request, size_t len)
 {
 	if (!policy_allows_netlink(request, len)) {
 		count_session(sock->session, COUNTER_POLICY_DENIALS, 1);
+		audit_netlink(sock->session);
 		refuse_netlink(sock, request, len);
 	} else if (send(sock->host.fd, request, len, MSG_DONTWAIT) >= 0) {
 		count_datagram(sock, true, len);

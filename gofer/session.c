@@ -406,6 +406,7 @@ session_new(struct gofer *gofer, nng_stream *stream)
 	/* Who it is, from the kernel, before anything else is spent on it. */
 	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &session->uid);
 	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_PID, &session->pid);
+	session->entry = policy_entry_for(&gofer->policy, session->uid);
 	if (!session->inbox || getrandom(session->token, sizeof session->token, 0) != sizeof session->token ||
 	    (memcpy(&session->id, session->token, sizeof session->id), table_find(&gofer->sessions, session->id)) ||
 	    nng_aio_alloc(&session->recv_aio, post_received, session) != 0 ||

@@ -21,7 +21,7 @@ static void
 setup(void)
 {
 	gofer = (struct gofer){
-		.policy.mode = POLICY_OPEN,
+		.policy_name = "open",
 		.limits = {.sockets = SOCKETS, .calls = 10, .sessions = SESSIONS},
 		.scratch = malloc(SCRATCH_SIZE),
 		.start_time = 1700000000,

@@ -241,7 +241,7 @@ manual(void)
 	write_section(out, "The host's",
 	              "Those of the network namespace that the gofer is in, out of\n.Pa /proc/net/snmp ,\n.Pa netstat\nand\n.Pa snmp6 :\n"
 	              "the counters of gVisor's netstack, from the fields that come closest.\n"
-	              "A client may read them where the policy is\n.Cm open .",
+	              "A client may read them where the policy grants it\n.Li sockets: open .",
 	              COUNTERS_HOST_FIRST, COUNTERS_HOST_COUNT);
 	write_section(out, "The gofer's", "For\n.Xr splitsock-ctl 1\nalone.", COUNTERS_GOFER_FIRST, COUNTERS_GOFER_COUNT);
 	write_section(out, "A session's", "Each session has its own, and the gofer adds them up, those of sessions that have ended, too.",
@@ -406,12 +406,13 @@ struct outgoing {
 
 static struct gofer gofer;
 static struct session session;
+static const struct policy_entry open_entry = {.name = "open", .sockets = true};
 
 static void
 setup(void)
 {
-	gofer = (struct gofer){.policy.mode = POLICY_OPEN};
-	session = (struct session){.gofer = &gofer, .state = SESSION_READY, .sending = true, .channel = {.fd = -1}};
+	gofer = (struct gofer){0};
+	session = (struct session){.gofer = &gofer, .entry = &open_entry, .state = SESSION_READY, .sending = true, .channel = {.fd = -1}};
 	pthread_mutex_init(&session.outbox_lock, NULL);
 	session.outbox_tail = &session.outbox;
 }
@@ -494,7 +495,7 @@ Test(counters, without_policy_the_host_is_not_told, .init = setup)
 	uint64_t values[COUNTER_COUNT];
 	bool host;
 
-	gofer.policy.mode = POLICY_NONE;
+	session.entry = NULL;
 	cr_assert(ask(&call, 1, 0, false, values, &host));
 	cr_assert_not(host);
 	for (int id = 0; id < COUNTERS_HOST_COUNT; id++)

@@ -7,58 +7,253 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const struct policy none = {POLICY_NONE}, open_policy = {POLICY_OPEN};
+static struct policy open_policy;
+static const struct policy_entry *open_entry;
+
+static void
+setup(void)
+{
+	cr_assert_eq(policy_open(&open_policy), 0);
+	open_entry = open_policy.entries;
+}
+
+static void
+teardown(void)
+{
+	policy_free(&open_policy);
+}
+
+TestSuite(policy, .init = setup, .fini = teardown);
+
+/* ---- entries ------------------------------------------------------------------------------------- */
+
+Test(policy, the_first_entry_that_names_a_client_is_its)
+{
+	uint64_t few[] = {1000, 0}, others[] = {1001, 1000}, nobody[] = {UINT64_MAX};
+	struct policy_entry entries[] = {
+		{.name = (char[]){"unknown"}, .uids = nobody, .uid_count = 1},
+		{.name = (char[]){"few"}, .uids = few, .uid_count = 2},
+		{.name = (char[]){"others"}, .uids = others, .uid_count = 2},
+		{.name = (char[]){"all"}, .any_user = true},
+	};
+	struct policy policy = {.entries = entries, .entry_count = 3};
+
+	cr_expect_eq(policy_entry_for(&policy, 1000), &entries[1]);
+	cr_expect_eq(policy_entry_for(&policy, 0), &entries[1]);
+	cr_expect_eq(policy_entry_for(&policy, 1001), &entries[2]);
+	cr_expect_null(policy_entry_for(&policy, 1002));
+	cr_expect_null(policy_entry_for(&policy, UINT64_MAX), "whom the kernel does not name is no user");
+	policy.entry_count = 4;
+	cr_expect_eq(policy_entry_for(&policy, 1000), &entries[1]);
+	cr_expect_eq(policy_entry_for(&policy, 1002), &entries[3]);
+	cr_expect_eq(policy_entry_for(&policy, UINT64_MAX), &entries[3]);
+	cr_expect_null(policy_entry_for(&(struct policy){0}, 0));
+}
+
+Test(policy, open_names_everybody_and_grants_everything)
+{
+	static const uint8_t nothing[1];
+	const struct packet_grant *grant = policy_packet(open_entry, "eth0");
+	const struct interface_own own = {.has_mac = false};
+
+	cr_assert(open_policy.open);
+	cr_assert_eq(open_policy.entry_count, 1);
+	cr_assert_eq(open_policy.ring_bytes, POLICY_RING_BYTES);
+	cr_assert_eq(open_entry->packet_sockets, POLICY_PACKET_SOCKETS);
+	cr_assert_str_eq(open_entry->name, "open");
+	cr_assert_eq(policy_entry_for(&open_policy, 1), open_entry);
+	cr_assert_eq(policy_entry_for(&open_policy, UINT64_MAX), open_entry);
+	cr_assert_not_null(grant);
+	cr_assert_eq(grant->filter.len, 0);
+	cr_assert_eq(grant->frames_per_second + grant->bytes_per_second, 0);
+	cr_expect(policy_frame(grant, FRAME_SEND, nothing, 0, false, &own));
+	cr_expect(policy_frame(grant, FRAME_RECEIVE, nothing, 0, true, &own));
+	cr_expect(policy_raw_header(&open_entry->raw, AF_INET, nothing, 0, NULL, 0));
+	cr_expect(policy_raw_header(&open_entry->raw, AF_INET6, nothing, 0, NULL, 0));
+}
+
+Test(policy, an_interface_has_its_own_grant_or_the_one_for_all)
+{
+	struct packet_grant grants[] = {{.interface = "*"}, {.interface = "eth0"}, {.interface = "eth1"}};
+	struct policy_entry entry = {.packet = grants, .packet_count = 3};
+
+	cr_expect_eq(policy_packet(&entry, "eth1"), &grants[2]);
+	cr_expect_eq(policy_packet(&entry, "eth0"), &grants[1]);
+	cr_expect_eq(policy_packet(&entry, "eth"), &grants[0]);
+	entry.packet = grants + 1;
+	entry.packet_count = 2;
+	cr_expect_null(policy_packet(&entry, "eth"));
+	cr_expect_null(policy_packet(&entry, "*"));
+	cr_expect_null(policy_packet(NULL, "eth0"));
+}
 
 /* ---- sockets ------------------------------------------------------------------------------------- */
 
-Test(policy, without_a_policy_nothing_is_allowed)
+Test(policy, who_has_no_entry_may_do_nothing)
 {
-	struct policy zero;
+	const struct policy_entry empty = {.name = (char[]){"empty"}};
+	const struct policy_entry *entries[] = {NULL, &empty};
 
-	memset(&zero, 0, sizeof zero);
-	cr_assert_eq(zero.mode, POLICY_NONE, "what nobody has set grants nothing");
-	for (int family = -1; family < AF_MAX; family++)
-		for (int type = 0; type <= SOCK_PACKET; type++)
-			cr_assert_not(policy_allows_socket(&none, family, type, 0));
-	cr_assert_not(policy_allows_socket(&none, AF_NETLINK, SOCK_RAW, NETLINK_ROUTE));
-	for (int operation = POLICY_SOCKET; operation <= POLICY_SEND; operation++)
-		cr_assert_not(policy_allows(&none, operation, &(struct wire_address){.family = wire_family(AF_INET)}));
+	for (int i = 0; i < 2; i++) {
+		for (int family = -1; family < AF_MAX; family++)
+			for (int type = 0; type <= SOCK_PACKET; type++)
+				for (int protocol = 0; protocol < 256; protocol++)
+					cr_assert_not(policy_allows_socket(entries[i], family, type, protocol));
+		for (int operation = POLICY_SOCKET; operation <= POLICY_SEND; operation++)
+			cr_assert_not(policy_allows(entries[i], operation, &(struct wire_address){.family = wire_family(AF_INET)}));
+		cr_assert_not(policy_allows_host_counters(entries[i]));
+	}
+	cr_assert_not(policy_allows_option(NULL, SOL_SOCKET, SO_REUSEADDR, false));
+}
+
+static bool
+is_inet(int family)
+{
+	return family == AF_INET || family == AF_INET6;
 }
 
 Test(policy, open_grants_exactly_the_families_that_are_offered)
 {
 	for (int family = -1; family <= AF_MAX; family++)
 		for (int type = -1; type <= SOCK_PACKET; type++)
-			for (int protocol = 0; protocol < 260; protocol++) {
-				bool inet = (family == AF_INET || family == AF_INET6) && (type == SOCK_STREAM || type == SOCK_DGRAM);
+			for (int protocol = -1; protocol < 260; protocol++) {
+				bool inet = is_inet(family) && (type == SOCK_STREAM || type == SOCK_DGRAM);
+				bool raw = is_inet(family) && type == SOCK_RAW && protocol >= 0 && protocol < 256;
 				bool route = family == AF_NETLINK && (type == SOCK_RAW || type == SOCK_DGRAM) && protocol == NETLINK_ROUTE;
+				bool packet = family == AF_PACKET && (type == SOCK_RAW || type == SOCK_DGRAM);
 
-				cr_assert_eq(policy_allows_socket(&open_policy, family, type, protocol), inet || route,
+				cr_assert_eq(policy_allows_socket(open_entry, family, type, protocol), inet || raw || route || packet,
 				             "family %d type %d protocol %d", family, type, protocol);
 			}
+	/* A type with flags is none that a client can name: they must have been taken off before. */
+	cr_assert_not(policy_allows_socket(open_entry, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
 }
 
-Test(policy, raw_and_packet_sockets_are_refused_under_every_policy)
+Test(policy, each_grant_is_for_its_own_sockets)
 {
-	for (int mode = POLICY_NONE; mode <= POLICY_OPEN; mode++) {
-		struct policy policy = {mode};
+	struct packet_grant grant = {.interface = "eth0"};
+	uint16_t numbers[] = {IPPROTO_ICMP, 89};
+	const struct policy_entry entries[] = {
+		{.sockets = true},
+		{.raw = {.granted = true, .protocols = {.numbers = numbers, .count = 2}}},
+		{.raw = {.granted = true, .protocols = {.numbers = numbers, .count = 2}, .header = true}},
+		{.packet = &grant, .packet_count = 1},
+	};
 
-		cr_assert_not(policy_allows_socket(&policy, AF_INET, SOCK_RAW, IPPROTO_ICMP));
-		cr_assert_not(policy_allows_socket(&policy, AF_INET, SOCK_RAW, IPPROTO_RAW));
-		cr_assert_not(policy_allows_socket(&policy, AF_INET6, SOCK_RAW, IPPROTO_ICMPV6));
-		cr_assert_not(policy_allows_socket(&policy, AF_PACKET, SOCK_RAW, 0));
-		cr_assert_not(policy_allows_socket(&policy, AF_PACKET, SOCK_DGRAM, 0));
-		cr_assert_not(policy_allows_socket(&policy, AF_UNIX, SOCK_STREAM, 0));
-		cr_assert_not(policy_allows_socket(&policy, AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER));
-		/* A type with flags is none that a client can name: they must have been taken off before. */
-		cr_assert_not(policy_allows_socket(&policy, AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0));
+	for (int i = 0; i < 4; i++)
+		for (int family = -1; family <= AF_MAX; family++)
+			for (int type = -1; type <= SOCK_PACKET; type++)
+				for (int protocol = -1; protocol < 260; protocol++) {
+					bool number = protocol == IPPROTO_ICMP || protocol == 89, expected = false;
+
+					if (is_inet(family) && (type == SOCK_STREAM || type == SOCK_DGRAM))
+						expected = i == 0 ||
+						           ((i == 1 || i == 2) && type == SOCK_DGRAM && family == AF_INET && protocol == IPPROTO_ICMP);
+					else if (is_inet(family) && type == SOCK_RAW)
+						expected = (i == 1 && number) || (i == 2 && (number || protocol == IPPROTO_RAW));
+					else if (family == AF_NETLINK)
+						expected = (type == SOCK_RAW || type == SOCK_DGRAM) && protocol == NETLINK_ROUTE;
+					else if (family == AF_PACKET)
+						expected = i == 3 && (type == SOCK_RAW || type == SOCK_DGRAM);
+					cr_assert_eq(policy_allows_socket(&entries[i], family, type, protocol), expected,
+					             "entry %d family %d type %d protocol %d", i, family, type, protocol);
+				}
+	cr_expect(policy_allows_host_counters(&entries[0]));
+	for (int i = 1; i < 4; i++)
+		cr_expect_not(policy_allows_host_counters(&entries[i]));
+}
+
+Test(policy, options_that_need_more_than_the_socket)
+{
+	uint16_t icmp = IPPROTO_ICMP;
+	const struct policy_entry sockets = {.sockets = true}, raw = {.raw = {.granted = true, .protocols = {.numbers = &icmp, .count = 1}}};
+	const struct policy_entry headers = {.raw = {.granted = true, .protocols.any = true, .header = true}};
+	static const struct {
+		int level, name;
+		bool privileged, sockets, raw, headers;
+	} rows[] = {
+		{IPPROTO_IP, IP_HDRINCL, false, false, false, true},
+		{IPPROTO_IPV6, 36 /* IPV6_HDRINCL */, false, false, false, true},
+		{IPPROTO_IP, IP_FREEBIND, false, true, false, false},
+		{IPPROTO_IPV6, 78 /* IPV6_FREEBIND */, false, true, false, false},
+		{IPPROTO_IP, IP_TRANSPARENT, true, true, false, false},
+		{IPPROTO_IPV6, IPV6_TRANSPARENT, true, true, false, false},
+		{SOL_SOCKET, SO_MARK, true, true, false, false},
+		{SOL_SOCKET, SO_BINDTODEVICE, true, true, true, true},
+		{SOL_SOCKET, SO_RCVBUF, false, true, true, true},
+		{IPPROTO_IP, IP_TTL, false, true, true, true},
+	};
+
+	for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+		cr_expect_eq(policy_allows_option(&sockets, rows[i].level, rows[i].name, rows[i].privileged), rows[i].sockets, "row %zu", i);
+		cr_expect_eq(policy_allows_option(&raw, rows[i].level, rows[i].name, rows[i].privileged), rows[i].raw, "row %zu", i);
+		cr_expect_eq(policy_allows_option(&headers, rows[i].level, rows[i].name, rows[i].privileged), rows[i].headers, "row %zu", i);
+		cr_expect(policy_allows_option(open_entry, rows[i].level, rows[i].name, rows[i].privileged), "row %zu", i);
 	}
 }
 
-Test(policy, open_allows_every_operation)
+Test(policy, addresses_are_for_who_has_any_sockets_but_no_netlink_peer_is)
 {
-	for (int operation = POLICY_SOCKET; operation <= POLICY_SEND; operation++)
-		cr_assert(policy_allows(&open_policy, operation, &(struct wire_address){.family = wire_family(AF_INET6)}));
+	struct packet_grant grant = {.interface = "eth0"};
+	const struct policy_entry entries[] = {{.sockets = true}, {.raw.granted = true}, {.packet = &grant, .packet_count = 1}};
+
+	for (int i = 0; i < 3; i++)
+		for (int operation = POLICY_SOCKET; operation <= POLICY_SEND; operation++) {
+			bool bind = operation == POLICY_BIND;
+
+			cr_assert(policy_allows(&entries[i], operation, &(struct wire_address){.family = wire_family(AF_INET6)}));
+			cr_assert_eq(policy_allows(&entries[i], operation, &(struct wire_address){.netlink_pid = 7}), bind);
+			cr_assert_eq(policy_allows(&entries[i], operation, &(struct wire_address){.netlink_groups = 1}), bind);
+		}
+}
+
+/* ---- rates --------------------------------------------------------------------------------------- */
+
+Test(policy, a_bucket_holds_one_second)
+{
+	struct token_bucket bucket = {0};
+
+	for (int i = 0; i < 10; i++)
+		cr_assert(bucket_take(&bucket, 10, 1, 5000));
+	cr_assert_not(bucket_take(&bucket, 10, 1, 5000));
+	cr_assert_not(bucket_take(&bucket, 10, 1, 5099));
+	cr_assert(bucket_take(&bucket, 10, 1, 5100));
+	cr_assert_not(bucket_take(&bucket, 10, 1, 5100));
+	cr_assert_not(bucket_take(&bucket, 10, 1, 4000), "a clock that goes back gives nothing");
+	cr_assert(bucket_take(&bucket, 10, 10, 3600000));
+	cr_assert_not(bucket_take(&bucket, 10, 1, 3600000), "an hour's worth is not kept");
+}
+
+Test(policy, a_large_frame_passes_a_small_rate_in_time)
+{
+	struct token_bucket bucket = {.filled_ms = 1000};
+
+	for (int64_t now = 1000; now < 16000; now += 100)
+		cr_assert_not(bucket_take(&bucket, 100, 1500, now), "%lld", (long long)now);
+	cr_assert(bucket_take(&bucket, 100, 1500, 16000));
+	cr_assert_not(bucket_take(&bucket, 100, 1500, 16001));
+}
+
+Test(policy, a_bucket_knows_extremes)
+{
+	static const uint64_t values[] = {1, 2, 999, 1000, UINT64_MAX / 1000, UINT64_MAX / 1000 + 1, UINT64_MAX - 1, UINT64_MAX};
+	static const int64_t times[] = {INT64_MIN, -1, 0, 1, 1000, INT64_MAX};
+
+	cr_assert(bucket_take(&(struct token_bucket){0}, 0, UINT64_MAX, 0));
+	for (int rate = 0; rate < 8; rate++)
+		for (int amount = 0; amount < 8; amount++)
+			for (int from = 0; from < 6; from++)
+				for (int to = 0; to < 6; to++) {
+					struct token_bucket bucket = {.filled_ms = times[from]};
+					bool taken = bucket_take(&bucket, values[rate], values[amount], times[to]);
+
+					if (to <= from)
+						cr_assert_not(taken);
+					else
+						cr_assert(bucket.filled_ms == times[to]);
+					if (from == 0 && to == 5 && amount <= rate)
+						cr_assert(taken);
+				}
 }
 
 /* ---- netlink ------------------------------------------------------------------------------------- */
