@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -91,6 +92,25 @@ Test(daemon, policy_that_is_not_there_is_78)
 	cr_expect(strstr(program.complained, "/nonexistent/policy"), "%s", program.complained);
 	cr_expect_not(is_socket(""));
 	gofer_remove_files(&gofer);
+}
+
+Test(daemon, policy_that_is_wrong_is_78_and_says_where)
+{
+	char path[] = "/tmp/splitsock-policy-XXXXXX", where[64];
+	int fd = mkstemp(path), status;
+	static const char text[] = "version: 1\nclients:\n- name: a\n  usres: [0]\n";
+	struct program program;
+
+	cr_assert_eq(write(fd, text, sizeof text - 1), sizeof text - 1);
+	close(fd);
+	gofer_prepare(&gofer);
+	status = run_gofer(&program, (const char *[]){"splitsock-gofer", "--listen", gofer.url, "--policy", path, NULL});
+	cr_expect_eq(status, EX_CONFIG, "status %d", status);
+	snprintf(where, sizeof where, "%s:4:3: unknown key \"usres\"; the nearest is \"users\"", path);
+	cr_expect(strstr(program.complained, where), "%s", program.complained);
+	cr_expect_not(is_socket(""));
+	gofer_remove_files(&gofer);
+	unlink(path);
 }
 
 Test(daemon, place_where_it_cannot_listen_is_refused)

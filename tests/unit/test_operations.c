@@ -851,6 +851,46 @@ Test(operations, packet_and_other_netlink_sockets_are_denied)
 	}
 }
 
+/* With a raw grant alone: what the kernel would ask a capability for, the gofer's own must not answer. */
+Test(operations, a_raw_grant_gives_its_sockets_and_no_capabilities)
+{
+	static uint16_t icmp = IPPROTO_ICMP;
+	struct policy_entry entry = {.name = (char[]){"ping"}, .raw = {.granted = true, .header = true, .protocols = {.numbers = &icmp, .count = 1}}};
+	static const struct {
+		int family, type, protocol;
+		bool granted;
+	} kinds[] = {{AF_INET, SOCK_STREAM, 0, false}, {AF_INET, SOCK_DGRAM, IPPROTO_UDP, false}, {AF_INET, SOCK_RAW, IPPROTO_ICMP, true},
+	             {AF_INET, SOCK_RAW, IPPROTO_UDP, false}, {AF_INET, SOCK_RAW, IPPROTO_RAW, false}, {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, true}};
+	uint8_t one[4] = {1};
+
+	open_socket(20, AF_INET, SOCK_DGRAM, 0);
+	session.entry = &entry;
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		struct batch batch = batch_for(i + 1);
+		struct told told;
+
+		add_open(&batch, kinds[i].family, kinds[i].type, kinds[i].protocol);
+		told = ask(&batch);
+		if (kinds[i].granted && kinds[i].family == AF_INET && geteuid() != 0)
+			check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, EPERM);
+		else
+			check_status(&told, 1, kinds[i].granted ? SPLITSOCK__STATUS__STATUS_OK : SPLITSOCK__STATUS__STATUS_DENIED, 0);
+	}
+	static const struct {
+		int level, name, error;
+	} options[] = {{SOL_SOCKET, SO_MARK, EPERM}, {IPPROTO_IP, IP_TRANSPARENT, EPERM}, {IPPROTO_IP, IP_FREEBIND, EPERM},
+	               {IPPROTO_IP, IP_HDRINCL, EPERM}, {IPPROTO_IP, IP_TTL, 0}};
+
+	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+		struct batch batch = batch_for(20);
+		struct told told;
+
+		add_set_option(&batch, options[i].level, options[i].name, one, sizeof one);
+		told = ask(&batch);
+		check_status(&told, 1, options[i].error ? SPLITSOCK__STATUS__STATUS_HOST_ERRNO : SPLITSOCK__STATUS__STATUS_OK, options[i].error);
+	}
+}
+
 /* ---- options that are more than a number -------------------------------------------------------- */
 
 Test(operations, a_filter_has_whole_instructions_and_is_the_kernels_to_judge)

@@ -303,6 +303,22 @@ Test(policy_frame, an_ip6_network_holds_no_ip4_nor_the_other_way)
 	cr_expect_not(allowed(&grant, FRAME_SEND, mapped, sizeof mapped));
 }
 
+Test(policy_frame, every_prefix_is_as_long_as_it_says)
+{
+	for (unsigned prefix = 0; prefix <= 32; prefix++)
+		for (unsigned bit = 0; bit < 32; bit++) {
+			uint8_t frame[] = {ETHERNET, IP, IP_HEADER(17, 0xac, 0x15, 0x5b, 0x77)};
+			struct policy_network network = {{MAPPED, 0xac, 0x15, 0x5b, 0x77}, (uint8_t)(96 + prefix)};
+			struct packet_grant grant = limited();
+
+			grant.source_ips = &network;
+			grant.source_ip_count = 1;
+			cr_assert(allowed(&grant, FRAME_SEND, frame, sizeof frame));
+			frame[26 + bit / 8] ^= 0x80 >> bit % 8;
+			cr_assert_eq(allowed(&grant, FRAME_SEND, frame, sizeof frame), bit >= prefix, "/%u with bit %u changed", prefix, bit);
+		}
+}
+
 Test(policy_frame, a_chain_of_headers_has_an_end)
 {
 	for (int headers = 0; headers < 40; headers++) {
