@@ -70,7 +70,7 @@ missing_for_socket(const struct policy_entry *entry, int family, int type, int p
 	bool raw = (family == AF_INET || family == AF_INET6) && type == SOCK_RAW;
 
 	if (family == AF_PACKET)
-		return entry && entry->packet_count ? "has a packet grant, but nothing relays frames yet" : "has no packet grant";
+		return entry && entry->packet_count ? "has a packet grant, but asks for a socket without a mirror" : "has no packet grant";
 	if (raw && entry && !entry->raw.granted)
 		return "has no raw grant";
 	if (raw)

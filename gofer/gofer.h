@@ -7,6 +7,7 @@
 #include "common/table.h"
 #include "gofer/audit.h"
 #include "gofer/counters.h"
+#include "gofer/interfaces.h"
 #include "gofer/loop.h"
 #include "gofer/policy.h"
 
@@ -41,6 +42,14 @@ struct gofer {
 	struct host_counters host_counters;
 	int64_t start_time, started_ms; /* Unix time in seconds, and the monotonic clock's */
 	unsigned admin_connections;
+
+	/* packet sockets: see mirror.c */
+	struct mirror *mirrors;
+	struct watch mirror_timer;
+	struct interfaces interfaces;
+	struct frame_batch *frames; /* for one read at a time */
+	int host_ns; /* our own network namespace; 0: not opened */
+	int own_cgroup; /* a directory; 0: not left. See ring_limit.c */
 };
 
 /* Closes the pipes that no transfer uses. */

@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "gofer/gofer.h"
 #include "gofer/listener.h"
+#include "gofer/mirror.h"
 #include "gofer/session.h"
 
 #define LISTENERS_MAX 8
@@ -190,6 +191,7 @@ out:
 		listener_free(daemon.listeners[i]);
 	while (gofer->sessions.count)
 		session_free(table_any(&gofer->sessions));
+	mirrors_free(gofer);
 	loop_close(&gofer->loop, &daemon.signals);
 	relay_free_idle_pipes(gofer);
 	loop_free(&gofer->loop);

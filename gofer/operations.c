@@ -107,7 +107,10 @@ handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		return OUTCOME_OK;
 	if (family < 0 || type < 0 || (sock->link.fd >= 0 && (type == SOCK_STREAM) != sock_is_stream(sock)))
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
-	if (!policy_allows_socket(sock->session->entry, family, type, protocol) ||
+	/* The plainest socket there is, for who may ask for interfaces and nothing else: see run_operation(). */
+	sock->interfaces_only = !policy_allows_socket(sock->session->entry, family, type, protocol) && family == AF_INET &&
+	                        type == SOCK_DGRAM && protocol == 0 && policy_allows_interfaces(sock->session->entry);
+	if ((!sock->interfaces_only && !policy_allows_socket(sock->session->entry, family, type, protocol)) ||
 	    !is_judged(sock->session->entry, family, type == SOCK_RAW && family != AF_NETLINK && protocol == IPPROTO_RAW)) {
 		audit_socket(sock->session, family, type, protocol, false);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
@@ -546,20 +549,21 @@ struct operation {
 	const char *name;
 	unsigned states; /* where it is legal; elsewhere it is answered with STATUS_BAD_REQUEST */
 	enum outcome (*handle)(struct sock *, const Splitsock__Op *, struct answer *);
+	bool for_interfaces; /* legal on a socket that may do no more than ask for them */
 };
 
 static const struct operation operations[] = {
-	[SPLITSOCK__OP__OP_OPEN] = {"open", IN_HOST | IN(SOCK_NEW), handle_open},
+	[SPLITSOCK__OP__OP_OPEN] = {"open", IN_HOST | IN(SOCK_NEW), handle_open, true},
 	[SPLITSOCK__OP__OP_BIND] = {"bind", IN_HOST, handle_bind},
 	[SPLITSOCK__OP__OP_CONNECT] = {"connect", IN_HOST, handle_connect},
 	[SPLITSOCK__OP__OP_LISTEN] = {"listen", IN_HOST, handle_listen},
 	[SPLITSOCK__OP__OP_SET_OPTION] = {"set_option", IN_HOST, handle_set_option},
 	[SPLITSOCK__OP__OP_GET_OPTION] = {"get_option", IN_HOST, handle_get_option},
 	[SPLITSOCK__OP__OP_SHUTDOWN] = {"shutdown", IN_HOST, handle_shutdown},
-	[SPLITSOCK__OP__OP_QUERY] = {"query", IN_HOST, handle_query},
+	[SPLITSOCK__OP__OP_QUERY] = {"query", IN_HOST, handle_query, true},
 	[SPLITSOCK__OP__OP_SEND] = {"send", IN(SOCK_OPEN), handle_send},
-	[SPLITSOCK__OP__OP_RELEASE] = {"release", IN_HOST | IN(SOCK_NEW) | IN(SOCK_RESET), handle_release},
-	[SPLITSOCK__OP__OP_INTERFACE_IOCTL] = {"interface_ioctl", IN_HOST, handle_interface_ioctl},
+	[SPLITSOCK__OP__OP_RELEASE] = {"release", IN_HOST | IN(SOCK_NEW) | IN(SOCK_RESET), handle_release, true},
+	[SPLITSOCK__OP__OP_INTERFACE_IOCTL] = {"interface_ioctl", IN_HOST, handle_interface_ioctl, true},
 	[SPLITSOCK__OP__OP_POKE] = {"poke", IN(SOCK_LISTENING), handle_poke},
 	[SPLITSOCK__OP__OP_RECEIVE_ERROR] = {"receive_error", IN_HOST, handle_receive_error},
 	[SPLITSOCK__OP__OP_URGENT] = {"urgent", IN(SOCK_CONNECTED), handle_urgent},
@@ -634,6 +638,10 @@ run_operation(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	count_operation(sock->session, op->op_case);
 	if (!(operation->states & IN(sock->state)))
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	if (sock->interfaces_only && !operation->for_interfaces) {
+		audit_socket(sock->session, sock->family, sock->type, sock->protocol, false);
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	}
 	return operation->handle(sock, op, answer);
 }
 

@@ -136,6 +136,12 @@ policy_allows_socket(const struct policy_entry *entry, int family, int type, int
 }
 
 bool
+policy_allows_interfaces(const struct policy_entry *entry)
+{
+	return entry && (entry->sockets || entry->raw.granted || entry->packet_count);
+}
+
+bool
 policy_allows(const struct policy_entry *entry, enum policy_operation operation, const struct wire_address *address)
 {
 	/* A netlink peer is the kernel, never another process of the host. */

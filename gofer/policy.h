@@ -92,6 +92,9 @@ const struct policy_entry *policy_entry_for(const struct policy *policy, uint64_
 /* May the client open such a socket? `entry` may be NULL here and below. Packet sockets: if any interface is granted. */
 bool policy_allows_socket(const struct policy_entry *entry, int family, int type, int protocol);
 
+/* May it ask for the host's interfaces (SIOCGIF*, ethtool's reads)? Who may have packet or raw sockets needs their names and addresses. */
+bool policy_allows_interfaces(const struct policy_entry *entry);
+
 /* May it do this to or with this address? */
 bool policy_allows(const struct policy_entry *entry, enum policy_operation operation, const struct wire_address *address);
 

@@ -16,7 +16,9 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "gofer/mirror.h"
 #include "gofer/operations.h"
+#include "gofer/packet.h"
 
 #define INBOX_START 4096u
 
@@ -243,7 +245,8 @@ handle_frame(struct session *session, const struct frame *frame, bool on_channel
 		count_session(session, COUNTER_NO_REPLY, 1);
 	else if (request && !on_channel)
 		count_session(session, COUNTER_ROUND_TRIPS, 1);
-	good = request && (stats_wanted(request) ? stats_run(&call, request) : request_run(&call, request));
+	good = request && (stats_wanted(request) ? stats_run(&call, request)
+	                   : packet_wanted(request) ? packet_run(&call, request) : request_run(&call, request));
 	codec_free(&arena);
 	return good;
 }
@@ -440,6 +443,7 @@ session_free(struct session *session)
 	loop_cancel(&gofer->loop, &session->received);
 	while ((sock = table_any(&session->socks)))
 		sock_free(sock);
+	mirror_end(session->mirror);
 	loop_close(&gofer->loop, &session->channel);
 	nng_stream_free(session->stream);
 	nng_aio_free(session->recv_aio);

@@ -37,6 +37,7 @@ struct sock {
 	enum sock_state state;
 	int family, type, protocol;
 	struct watch host, link; /* fd -1 where there is none */
+	bool interfaces_only;    /* policy grants no socket, but questions about interfaces */
 	int error;               /* a failure the host told us and the program has not asked for yet */
 	struct waiter *waiters;
 	struct queued_error *errors; /* see error_queue.h; oldest first */

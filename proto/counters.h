@@ -163,6 +163,20 @@
 	  "Operations refused as invalid, or as not fit for their socket's state")                                     \
 	X(HOST_ERRORS, 232, "splitsock_host_errors_total", "", "operations", TOTAL, "count_answer",                    \
 	  "Operations that the host answered with an errno")                                                           \
+	X(PACKET_SOCKETS, 233, "splitsock_packet_sockets_opened_total", "", "sockets", TOTAL, "mirror_open_socket",    \
+	  "Packet sockets that were opened")                                                                           \
+	X(PACKET_FRAMES_TO_HOST, 234, "splitsock_packet_frames_total", "direction=\"to_host\"", "frames", TOTAL, "send_out", \
+	  "Frames of packet sockets passed on")                                                                        \
+	X(PACKET_FRAMES_TO_PROGRAM, 235, "splitsock_packet_frames_total", "direction=\"to_program\"", "frames", TOTAL, "put_inside", \
+	  "Frames of packet sockets passed on")                                                                        \
+	X(PACKET_SENDS_DENIED, 236, "splitsock_packet_frames_denied_total", "direction=\"to_host\"", "frames", TOTAL, "may_pass", \
+	  "Frames that the policy kept from passing")                                                                  \
+	X(PACKET_RECEIVES_DENIED, 237, "splitsock_packet_frames_denied_total", "direction=\"to_program\"", "frames", TOTAL, "may_pass", \
+	  "Frames that the policy kept from passing")                                                                  \
+	X(PACKET_OVER_RATE, 238, "splitsock_packet_frames_dropped_total", "reason=\"rate\"", "frames", TOTAL, "may_pass", \
+	  "Frames dropped: over the rate that is granted, or not taken by the kernel")                                 \
+	X(PACKET_DROPPED, 239, "splitsock_packet_frames_dropped_total", "reason=\"kernel\"", "frames", TOTAL, "put_inside", \
+	  "Frames dropped: over the rate that is granted, or not taken by the kernel")                                 \
 	COUNTERS_OPERATION(X, OPEN, 261, "open")                                                                       \
 	COUNTERS_OPERATION(X, BIND, 262, "bind")                                                                       \
 	COUNTERS_OPERATION(X, CONNECT, 263, "connect")                                                                 \
@@ -177,7 +191,9 @@
 	COUNTERS_OPERATION(X, POKE, 272, "poke")                                                                       \
 	COUNTERS_OPERATION(X, RECEIVE_ERROR, 273, "receive_error")                                                     \
 	COUNTERS_OPERATION(X, URGENT, 274, "urgent")                                                                   \
-	COUNTERS_OPERATION(X, STATS, 275, "stats")
+	COUNTERS_OPERATION(X, STATS, 275, "stats")                                                                     \
+	COUNTERS_OPERATION(X, PACKET_OPEN, 276, "packet_open")                                                         \
+	COUNTERS_OPERATION(X, PACKET_SYNC, 277, "packet_sync")
 
 /* One for each member of Op, by its name there. */
 #define COUNTERS_OPERATION(X, id, number, name)                                                                        \

@@ -1,0 +1,490 @@
+/*
+ * Packet sockets.
+ *
+ * Only a real packet socket can be mapped into memory, and libpcap insists on that; but one of the host must not reach a client, since
+ * whoever holds it may bind it to any interface. So a session gets a network namespace of its own, the mirror, which holds one
+ * interface for each of the host's that policy grants (struct port), of the same name, index, address and MTU. Its packet sockets
+ * are the mirror's: whatever a client does with one, there is nothing else in reach.
+ *
+ * The mirror has no addresses, no ARP, no IPv6 and no routes, so that its own stack never speaks.
+ *
+ * What the sockets ask of the host (to receive, for which protocol, promiscuous mode, groups, a filter) is read from the kernel, by
+ * sock_diag(7): the client says only that something has changed, and is answered when it is in effect. That a socket was closed is found by
+ * looking again every MIRROR_LOOK_MS.
+ */
+#include "gofer/mirror.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libmnl/libmnl.h>
+#include <linux/if_ether.h>
+#include <linux/packet_diag.h>
+#include <linux/sock_diag.h>
+#include <net/if_arp.h>
+#include <sched.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/timerfd.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "gofer/capture_filter.h"
+#include "gofer/port.h"
+#include "gofer/ring_limit.h"
+
+/* ---- namespaces --------------------------------------------------------------------------------- */
+
+int
+mirror_enter(const struct mirror *mirror)
+{
+	return setns(mirror->ns, CLONE_NEWNET) < 0 ? -errno : 0;
+}
+
+void
+mirror_leave(const struct gofer *gofer)
+{
+	/* To go on in a client's namespace would be to serve everybody from there. */
+	if (setns(gofer->host_ns, CLONE_NEWNET) < 0) {
+		log_error("cannot return to the host's network namespace: %s", strerror(errno));
+		abort();
+	}
+}
+
+static void
+set_parameter(const char *path, const char *value)
+{
+	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd >= 0)
+		(void)!write(fd, value, strlen(value));
+}
+
+/* In a new namespace. */
+static int
+make_inside(struct mirror *mirror)
+{
+	mirror->ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (mirror->ns < 0)
+		return -errno;
+	/* Its own stack is silent. Without IPv6 in the kernel there is no such file. */
+	set_parameter("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
+	set_parameter("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	set_parameter("/proc/sys/net/ipv4/conf/all/arp_ignore", "8");
+	set_parameter("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1");
+	set_parameter("/proc/sys/net/ipv4/igmp_link_local_mcast_reports", "0");
+	mirror->diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
+	mirror->inject = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (mirror->diag < 0 || mirror->inject < 0 ||
+	    setsockopt(mirror->inject, SOL_PACKET, PACKET_VNET_HDR, &(int){1}, sizeof(int)) < 0 ||
+	    setsockopt(mirror->inject, SOL_SOCKET, SO_MARK, &(int){CAPTURE_MARK}, sizeof(int)) < 0)
+		return -errno;
+	return 0;
+}
+
+/* ---- what the sockets ask for ------------------------------------------------------------------- */
+
+struct look {
+	struct mirror *mirror;
+	size_t sockets;
+};
+
+static uint64_t
+inode_of(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 ? st.st_ino : 0;
+}
+
+static bool
+is_ours(const struct mirror *mirror, uint64_t inode)
+{
+	if (inode == inode_of(mirror->inject))
+		return true;
+	for (const struct port *port = mirror->ports; port; port = port->next)
+		if (port->loopback && inode == inode_of(port->inside.fd))
+			return true;
+	return false;
+}
+
+static void
+wish_membership(struct mirror *mirror, const struct packet_diag_mclist *entry)
+{
+	for (struct port *port = mirror->ports; port; port = port->next) {
+		struct port_wish *wish = &port->wish;
+		struct packet_mreq membership = {.mr_ifindex = (int)entry->pdmc_index, .mr_type = entry->pdmc_type};
+
+		if (port->seen.index != (int)entry->pdmc_index || wish->membership_count == PORT_MEMBERSHIPS_MAX ||
+		    entry->pdmc_alen > sizeof membership.mr_address)
+			continue;
+		membership.mr_alen = entry->pdmc_alen;
+		memcpy(membership.mr_address, entry->pdmc_addr, entry->pdmc_alen);
+		wish->memberships[wish->membership_count++] = membership;
+	}
+}
+
+static void
+wish_capture(struct port *port, uint16_t protocol, const struct nlattr *filter)
+{
+	struct port_wish *wish = &port->wish;
+
+	wish->protocol = wish->captures == 0 || wish->protocol == protocol ? protocol : ETH_P_ALL;
+	free(wish->filter.filter);
+	wish->filter = (struct sock_fprog){0};
+	wish->captures++;
+	/* The host's socket can have the filter of one. */
+	if (wish->captures > 1 || !filter)
+		return;
+	wish->filter.filter = malloc(mnl_attr_get_payload_len(filter));
+	if (!wish->filter.filter)
+		return;
+	wish->filter.len = (unsigned short)(mnl_attr_get_payload_len(filter) / sizeof(struct sock_filter));
+	memcpy(wish->filter.filter, mnl_attr_get_payload(filter), wish->filter.len * sizeof(struct sock_filter));
+}
+
+static int
+take_socket(const struct nlmsghdr *header, void *arg)
+{
+	struct look *look = arg;
+	const struct packet_diag_msg *message = mnl_nlmsg_get_payload(header);
+	const struct packet_diag_info *info = NULL;
+	const struct nlattr *attribute, *filter = NULL, *memberships = NULL;
+
+	if (is_ours(look->mirror, message->pdiag_ino))
+		return MNL_CB_OK;
+	look->sockets++;
+	mnl_attr_for_each(attribute, header, sizeof *message) {
+		if (mnl_attr_get_type(attribute) == PACKET_DIAG_INFO)
+			info = mnl_attr_get_payload(attribute);
+		else if (mnl_attr_get_type(attribute) == PACKET_DIAG_FILTER)
+			filter = attribute;
+		else if (mnl_attr_get_type(attribute) == PACKET_DIAG_MCLIST)
+			memberships = attribute;
+	}
+	if (memberships) {
+		const struct packet_diag_mclist *entries = mnl_attr_get_payload(memberships);
+
+		for (size_t i = 0; i < mnl_attr_get_payload_len(memberships) / sizeof *entries; i++)
+			wish_membership(look->mirror, &entries[i]);
+	}
+	for (struct port *port = look->mirror->ports; info && message->pdiag_num && port; port = port->next)
+		if (info->pdi_index == 0 || (int)info->pdi_index == port->seen.index)
+			/* Without link-level headers a filter counts from elsewhere than the host's socket does. */
+			wish_capture(port, message->pdiag_num, message->pdiag_type == SOCK_RAW ? filter : NULL);
+	return MNL_CB_OK;
+}
+
+/* Reads what the client's sockets ask for. Returns 0 or a negative errno. */
+static int
+look(struct mirror *mirror)
+{
+	struct {
+		struct nlmsghdr header;
+		struct packet_diag_req request;
+	} ask = {
+		.header = {.nlmsg_len = sizeof ask, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
+		.request = {.sdiag_family = AF_PACKET,
+		            .pdiag_show = PACKET_SHOW_INFO | PACKET_SHOW_MCLIST | PACKET_SHOW_FILTER},
+	};
+	struct look look = {.mirror = mirror};
+	char answer[65536];
+	int result;
+
+	for (struct port *port = mirror->ports; port; port = port->next)
+		port_wish_clear(port);
+	if (send(mirror->diag, &ask, sizeof ask, 0) < 0)
+		return -errno;
+	do {
+		ssize_t len = recv(mirror->diag, answer, sizeof answer, 0);
+
+		result = len < 0 ? -1 : mnl_cb_run(answer, (size_t)len, 0, 0, take_socket, &look);
+	} while (result > MNL_CB_STOP);
+	if (result < 0)
+		return errno ? -errno : -EIO;
+	mirror->sockets = look.sockets;
+	return 0;
+}
+
+static void
+look_and_grant(struct mirror *mirror)
+{
+	int error = look(mirror);
+
+	mirror->promiscuity_refused = false;
+	if (error) {
+		log_warning("packet sockets cannot be looked at: %s", strerror(-error));
+		return;
+	}
+	for (struct port *port = mirror->ports; port; port = port->next)
+		port_grant_wish(port);
+}
+
+/* ---- interfaces --------------------------------------------------------------------------------- */
+
+static const struct packet_grant *
+granted(const struct mirror *mirror, const struct host_interface *interface)
+{
+	bool like_ethernet = interface->type == ARPHRD_ETHER || interface->type == ARPHRD_LOOPBACK;
+
+	return like_ethernet && interface->own.has_mac ? policy_packet(mirror->session->entry, interface->name) : NULL;
+}
+
+static void
+sync_ports(struct mirror *mirror)
+{
+	const struct interfaces *interfaces = &mirror->gofer->interfaces;
+
+	if (mirror_enter(mirror) < 0)
+		return;
+	for (struct port **at = &mirror->ports; *at;) {
+		struct port *port = *at;
+		const struct host_interface *interface = interface_by_index(interfaces, port->seen.index);
+
+		if (interface && granted(mirror, interface) == port->grant) {
+			port_follow(port, interface);
+			at = &port->next;
+			continue;
+		}
+		*at = port->next;
+		port_free(port);
+	}
+	mirror_leave(mirror->gofer);
+	for (size_t i = 0; i < interfaces->count; i++) {
+		const struct host_interface *interface = &interfaces->all[i];
+		const struct packet_grant *grant = granted(mirror, interface);
+		struct port *port = mirror->ports;
+
+		while (port && port->seen.index != interface->index)
+			port = port->next;
+		if (!grant || port)
+			continue;
+		port = port_new(mirror, interface, grant);
+		if (!port) {
+			log_warning("session %016llx: no mirror of %s: %s", (unsigned long long)mirror->session->id, interface->name,
+			            strerror(errno));
+			continue;
+		}
+		port->next = mirror->ports;
+		mirror->ports = port;
+	}
+}
+
+/* ---- life --------------------------------------------------------------------------------------- */
+
+static void
+mirror_free(struct mirror *mirror)
+{
+	struct mirror **at = &mirror->gofer->mirrors;
+
+	while (*at && *at != mirror)
+		at = &(*at)->next;
+	if (*at)
+		*at = mirror->next;
+	while (mirror->ports) {
+		struct port *port = mirror->ports;
+
+		mirror->ports = port->next;
+		port_free(port);
+	}
+	for (size_t i = 0; i < 3; i++) {
+		int fd = (int[]){mirror->ns, mirror->diag, mirror->inject}[i];
+
+		if (fd >= 0)
+			close(fd);
+	}
+	free(mirror);
+}
+
+static void
+look_again(struct watch *watch, uint32_t events)
+{
+	struct gofer *gofer = (struct gofer *)((char *)watch - offsetof(struct gofer, mirror_timer));
+	uint64_t expirations;
+
+	(void)events;
+	if (read(watch->fd, &expirations, sizeof expirations) < 0)
+		return;
+	for (struct mirror *mirror = gofer->mirrors, *next; mirror; mirror = next) {
+		next = mirror->next;
+		look_and_grant(mirror);
+		if (!mirror->session && mirror->sockets == 0)
+			mirror_free(mirror);
+	}
+	if (!gofer->mirrors)
+		loop_close(&gofer->loop, watch);
+}
+
+static int
+start_timer(struct gofer *gofer)
+{
+	struct itimerspec every = {{.tv_nsec = MIRROR_LOOK_MS * 1000000}, {.tv_nsec = MIRROR_LOOK_MS * 1000000}};
+	struct watch *timer = &gofer->mirror_timer;
+
+	if (timer->fd > 0)
+		return 0;
+	*timer = (struct watch){.fd = timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK), .ready = look_again};
+	if (timer->fd < 0 || timerfd_settime(timer->fd, 0, &every, NULL) < 0 || loop_watch(&gofer->loop, timer, EPOLLIN) < 0) {
+		int error = -errno;
+
+		loop_close(&gofer->loop, timer);
+		return error;
+	}
+	return 0;
+}
+
+/* What all mirrors need, once. */
+static int
+prepare(struct gofer *gofer)
+{
+	int error;
+
+	if (!gofer->frames)
+		gofer->frames = frame_batch_new();
+	if (gofer->host_ns <= 0)
+		gofer->host_ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+	if (!gofer->frames || gofer->host_ns < 0)
+		return -ENOMEM;
+	error = interfaces_start(gofer);
+	return error ? error : start_timer(gofer);
+}
+
+static struct mirror *
+mirror_new(struct session *session, int *error)
+{
+	struct gofer *gofer = session->gofer;
+	struct mirror *mirror = calloc(1, sizeof *mirror);
+
+	*error = mirror ? prepare(gofer) : -ENOMEM;
+	if (*error) {
+		free(mirror);
+		return NULL;
+	}
+	*mirror = (struct mirror){
+		.next = gofer->mirrors, .gofer = gofer, .session = session, .uid = session->uid, .ns = -1, .diag = -1, .inject = -1};
+	gofer->mirrors = mirror;
+	*error = unshare(CLONE_NEWNET) < 0 ? -errno : 0;
+	if (!*error) {
+		*error = make_inside(mirror);
+		mirror_leave(gofer);
+	}
+	if (*error) {
+		mirror_free(mirror);
+		return NULL;
+	}
+	sync_ports(mirror);
+	return mirror;
+}
+
+/* Those of all mirrors of this user. */
+static size_t
+sockets_of(struct gofer *gofer, uint64_t uid, size_t *mirrors)
+{
+	size_t sockets = 0;
+
+	*mirrors = 0;
+	for (struct mirror *mirror = gofer->mirrors; mirror; mirror = mirror->next) {
+		if (mirror->uid != uid)
+			continue;
+		++*mirrors;
+		sockets += mirror->sockets;
+	}
+	return sockets;
+}
+
+static bool
+over_quota(const struct session *session)
+{
+	struct gofer *gofer = session->gofer;
+	size_t mirrors, sockets = sockets_of(gofer, session->uid, &mirrors);
+
+	if (sockets >= session->entry->packet_sockets) {
+		/* Some may have been closed since. */
+		for (struct mirror *mirror = gofer->mirrors; mirror; mirror = mirror->next)
+			if (mirror->uid == session->uid)
+				look_and_grant(mirror);
+		sockets = sockets_of(gofer, session->uid, &mirrors);
+	}
+	return sockets >= session->entry->packet_sockets || (!session->mirror && mirrors >= MIRRORS_OF_USER_MAX);
+}
+
+int
+mirror_open_socket(struct session *session, int type, int protocol)
+{
+	struct gofer *gofer = session->gofer;
+	int fd, error = 0;
+
+	if (over_quota(session)) {
+		count_session(session, COUNTER_QUOTA_REFUSALS, 1);
+		return -EMFILE;
+	}
+	/* Rings are memory that the kernel charges to nobody: without a limit on them no packet socket leaves this process. */
+	error = ring_limit_start(gofer);
+	if (error)
+		return error;
+	if (!session->mirror)
+		session->mirror = mirror_new(session, &error);
+	if (!session->mirror)
+		return error;
+	error = mirror_enter(session->mirror);
+	if (error)
+		return error;
+	fd = socket(AF_PACKET, type | SOCK_CLOEXEC, htons((uint16_t)protocol));
+	error = -errno;
+	mirror_leave(gofer);
+	if (fd < 0)
+		return error;
+	count_session(session, COUNTER_PACKET_SOCKETS, 1);
+	mirror_sync(session->mirror);
+	return fd;
+}
+
+void
+mirror_sync(struct mirror *mirror)
+{
+	look_and_grant(mirror);
+}
+
+void
+mirrors_sync(struct gofer *gofer)
+{
+	for (struct mirror *mirror = gofer->mirrors; mirror; mirror = mirror->next) {
+		if (!mirror->session)
+			continue;
+		sync_ports(mirror);
+		look_and_grant(mirror);
+	}
+}
+
+void
+mirror_end(struct mirror *mirror)
+{
+	if (!mirror)
+		return;
+	mirror->session = NULL;
+	while (mirror->ports) {
+		struct port *port = mirror->ports;
+
+		mirror->ports = port->next;
+		port_free(port);
+	}
+	if (look(mirror) < 0 || mirror->sockets == 0)
+		mirror_free(mirror);
+}
+
+void
+mirrors_free(struct gofer *gofer)
+{
+	while (gofer->mirrors)
+		mirror_free(gofer->mirrors);
+	if (gofer->mirror_timer.fd > 0)
+		loop_close(&gofer->loop, &gofer->mirror_timer);
+	interfaces_stop(&gofer->interfaces);
+	frame_batch_free(gofer->frames);
+	if (gofer->host_ns > 0)
+		close(gofer->host_ns);
+	ring_limit_stop(gofer);
+}

@@ -1,0 +1,48 @@
+/*
+ * Packet sockets (packet(7)) for a client: see mirror.c.
+ */
+#ifndef SPLITSOCK_GOFER_MIRROR_H
+#define SPLITSOCK_GOFER_MIRROR_H
+
+#include "gofer/session.h"
+
+/* What a client's packet sockets may hold together once it is gone: so many mirrors of one user, whose sockets still count. */
+#define MIRRORS_OF_USER_MAX 64u
+
+/* How soon it is noticed that a packet socket was closed. */
+#define MIRROR_LOOK_MS 100
+
+struct mirror {
+	struct mirror *next; /* gofer.mirrors */
+	struct gofer *gofer;
+	struct session *session; /* NULL: it has ended, but its client still holds sockets */
+	uint64_t uid;
+	int ns;      /* the network namespace */
+	int diag;    /* NETLINK_SOCK_DIAG in it */
+	int inject;  /* a packet socket in it, for what the host itself sends */
+	struct port *ports;
+	size_t sockets; /* the client's, when last looked at */
+	bool promiscuity_refused; /* by the last sync: one of them asks for it and may not have it */
+};
+
+/*
+ * Opens a packet socket for the session, in its mirror, and makes the mirror with the first. Returns the descriptor, to be passed
+ * to the client and closed, or a negative errno (-EPERM: policy or the gofer's own rights, and the log says which; -EMFILE: quota).
+ */
+int mirror_open_socket(struct session *session, int type, int protocol);
+
+/* Acts on what the client's packet sockets are now. */
+void mirror_sync(struct mirror *mirror);
+/* The host's interfaces have changed. */
+void mirrors_sync(struct gofer *gofer);
+
+/* The session ends: nothing more passes either way. */
+void mirror_end(struct mirror *mirror);
+/* The gofer ends. */
+void mirrors_free(struct gofer *gofer);
+
+/* Enters the mirror's namespace; leaves for the gofer's own. Returns 0 or a negative errno. */
+int mirror_enter(const struct mirror *mirror);
+void mirror_leave(const struct gofer *gofer);
+
+#endif

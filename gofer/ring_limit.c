@@ -1,0 +1,180 @@
+#include "gofer/ring_limit.h"
+
+#include <bpf/bpf.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/bpf.h>
+#include <linux/if_packet.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "gofer/capture_filter.h"
+#include "gofer/gofer.h"
+
+/* <linux/filter.h> of the kernel's own sources has these macros; no package of headers does. */
+#define INSN(op, to, from, offset, immediate) \
+	((struct bpf_insn){.code = (op), .dst_reg = (to), .src_reg = (from), .off = (offset), .imm = (immediate)})
+#define LOAD32(to, from, offset) INSN(BPF_LDX | BPF_W | BPF_MEM, to, from, offset, 0)
+#define LOAD64(to, from, offset) INSN(BPF_LDX | BPF_DW | BPF_MEM, to, from, offset, 0)
+#define MOVE(to, from) INSN(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0)
+#define SET(to, value) INSN(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value)
+#define ADD(to, value) INSN(BPF_ALU64 | BPF_ADD | BPF_K, to, 0, 0, value)
+#define MULTIPLY(to, from) INSN(BPF_ALU64 | BPF_MUL | BPF_X, to, from, 0, 0)
+#define IF_EQUAL(reg, value, skip) INSN(BPF_JMP | BPF_JEQ | BPF_K, reg, 0, skip, value)
+#define UNLESS_EQUAL(reg, value, skip) INSN(BPF_JMP | BPF_JNE | BPF_K, reg, 0, skip, value)
+#define IF_ABOVE(reg, other, skip) INSN(BPF_JMP | BPF_JGT | BPF_X, reg, other, skip, 0)
+#define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+
+#define CGROUP_PREFIX "splitsock-gofer-"
+
+static int
+load_program(uint64_t limit)
+{
+	const struct bpf_insn program[] = {
+		SET(BPF_REG_0, 1), /* go on */
+		LOAD32(BPF_REG_2, BPF_REG_1, offsetof(struct bpf_sockopt, level)),
+		UNLESS_EQUAL(BPF_REG_2, SOL_PACKET, 18),
+		LOAD32(BPF_REG_2, BPF_REG_1, offsetof(struct bpf_sockopt, optname)),
+		IF_EQUAL(BPF_REG_2, PACKET_RX_RING, 1),
+		UNLESS_EQUAL(BPF_REG_2, PACKET_TX_RING, 15),
+		LOAD64(BPF_REG_3, BPF_REG_1, offsetof(struct bpf_sockopt, sk)),
+		LOAD32(BPF_REG_2, BPF_REG_3, offsetof(struct bpf_sock, mark)),
+		IF_EQUAL(BPF_REG_2, CAPTURE_MARK, 12), /* the gofer's own, of its own size */
+		LOAD64(BPF_REG_3, BPF_REG_1, offsetof(struct bpf_sockopt, optval)),
+		LOAD64(BPF_REG_4, BPF_REG_1, offsetof(struct bpf_sockopt, optval_end)),
+		MOVE(BPF_REG_5, BPF_REG_3),
+		ADD(BPF_REG_5, sizeof(struct tpacket_req)),
+		IF_ABOVE(BPF_REG_5, BPF_REG_4, 7), /* shorter than any: EINVAL is the kernel's to say */
+		LOAD32(BPF_REG_4, BPF_REG_3, offsetof(struct tpacket_req, tp_block_size)),
+		LOAD32(BPF_REG_5, BPF_REG_3, offsetof(struct tpacket_req, tp_block_nr)),
+		MULTIPLY(BPF_REG_4, BPF_REG_5),
+		INSN(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_5, 0, 0, (int32_t)(uint32_t)limit),
+		INSN(0, 0, 0, 0, (int32_t)(limit >> 32)),
+		INSN(BPF_JMP | BPF_JLE | BPF_X, BPF_REG_4, BPF_REG_5, 1, 0),
+		SET(BPF_REG_0, 0), /* EPERM */
+		EXIT,
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_CGROUP_SETSOCKOPT);
+	int fd = bpf_prog_load(BPF_PROG_TYPE_CGROUP_SOCKOPT, "splitsock_rings", "Dual BSD/GPL", program,
+	                       sizeof program / sizeof *program, &options);
+
+	return fd < 0 ? -errno : fd;
+}
+
+/* The unified hierarchy, wherever it is mounted, or nowhere. */
+static int
+open_hierarchy(void)
+{
+	_cleanup_close_ int context = fsopen("cgroup2", FSOPEN_CLOEXEC);
+
+	if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return fsmount(context, FSMOUNT_CLOEXEC, 0);
+}
+
+/* Our own cgroup, as a directory of that. */
+static int
+open_own_cgroup(void)
+{
+	char line[4096], group[4096] = "";
+	FILE *file = fopen("/proc/self/cgroup", "re");
+	_cleanup_close_ int hierarchy = open_hierarchy();
+
+	while (file && fgets(line, sizeof line, file))
+		sscanf(line, "0::/%4095[^\n]", group);
+	if (file)
+		fclose(file);
+	return hierarchy < 0 ? -1 : openat(hierarchy, group[0] ? group : ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* Moves the whole process. */
+static int
+move_to(int directory)
+{
+	_cleanup_close_ int fd = openat(directory, "cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
+}
+
+/* Those that a killed gofer has left are empty, and only those can be removed. */
+static void
+remove_stale(int own)
+{
+	DIR *directory = fdopendir(dup(own));
+
+	for (struct dirent *entry; directory && (entry = readdir(directory));)
+		if (strncmp(entry->d_name, CGROUP_PREFIX, sizeof CGROUP_PREFIX - 1) == 0)
+			unlinkat(own, entry->d_name, AT_REMOVEDIR);
+	if (directory)
+		closedir(directory);
+}
+
+static int
+enter_limited(struct gofer *gofer, int own, const char *name)
+{
+	_cleanup_close_ int program = load_program(gofer->policy.ring_bytes), group = -1;
+
+	if (program < 0)
+		return program;
+	if (mkdirat(own, name, 0755) < 0)
+		return -errno;
+	group = openat(own, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (group < 0 || bpf_prog_attach(program, group, BPF_CGROUP_SETSOCKOPT, 0) < 0)
+		return -errno;
+	return move_to(group);
+}
+
+static void
+cgroup_name(char name[64])
+{
+	snprintf(name, 64, CGROUP_PREFIX "%d", (int)getpid());
+}
+
+int
+ring_limit_start(struct gofer *gofer)
+{
+	_cleanup_close_ int own = -1;
+	char name[64];
+	int error;
+
+	if (gofer->own_cgroup > 0)
+		return 0;
+	own = open_own_cgroup();
+	if (own < 0) {
+		error = -errno;
+		log_warning("no packet sockets: the limit on their rings needs cgroup v2: %s", strerror(-error));
+		return -EPERM;
+	}
+	cgroup_name(name);
+	remove_stale(own);
+	error = enter_limited(gofer, own, name);
+	if (error) {
+		log_warning("no packet sockets: the limit on their rings cannot be set: %s", strerror(-error));
+		unlinkat(own, name, AT_REMOVEDIR);
+		return error == -ENOMEM ? error : -EPERM;
+	}
+	gofer->own_cgroup = take_fd(&own);
+	return 0;
+}
+
+void
+ring_limit_stop(struct gofer *gofer)
+{
+	char name[64];
+
+	if (gofer->own_cgroup <= 0)
+		return;
+	cgroup_name(name);
+	if (move_to(gofer->own_cgroup) < 0 || unlinkat(gofer->own_cgroup, name, AT_REMOVEDIR) < 0)
+		log_warning("cgroup %s is left behind: %s", name, strerror(errno));
+	close(gofer->own_cgroup);
+	gofer->own_cgroup = 0;
+}
