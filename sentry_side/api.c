@@ -11,9 +11,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include <linux/filter.h>
+#include <linux/if_packet.h>
 
 #include "common/cleanup.h"
 #include "sentry_side/link.h"
+#include "sentry_side/packet.h"
 
 /* A caller that waits. It may leave before the reply (EINTR), so both hold a reference. */
 struct wait {
@@ -157,11 +159,84 @@ ss_close(struct ss *ss)
 	free(ss);
 }
 
+/* A packet socket is a real one: the kernel does what is asked of it. */
+static bool
+is_packet(const struct link *link)
+{
+	return link->family == AF_PACKET;
+}
+
+static int
+packet_socket(struct ss *ss, int type, int protocol)
+{
+	_cleanup_link_ struct link *link = NULL;
+	struct wait *wait = wait_new();
+	int error, fd;
+
+	if (!wait)
+		return -1;
+	error = wait_for(wait, packet_open(ss, type, protocol, wait_done, wait));
+	if (error)
+		return fail(-error);
+	error = wait->result.error;
+	fd = wait->result.passed_fd;
+	wait_unref(wait);
+	if (error)
+		return fail(error);
+	error = link_packet(ss, fd, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), protocol, &link);
+	if (error) {
+		close(fd);
+		return fail(-error);
+	}
+	link->fd = fd;
+	if (type & SOCK_NONBLOCK)
+		fcntl(fd, F_SETFL, O_NONBLOCK);
+	if (!(type & SOCK_CLOEXEC))
+		fcntl(fd, F_SETFD, 0);
+	return fd;
+}
+
+/* Waits until the host does its part of what the kernel has just done. */
+static int
+packet_synced(struct ss *ss, int interface)
+{
+	struct wait *wait = wait_new();
+
+	return wait ? wait_for_error(wait, packet_sync(ss, interface, wait_done, wait)) : -1;
+}
+
+static int
+packet_bind(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
+{
+	if (bind(fd, address, len) == 0)
+		return packet_synced(ss, 0);
+	return errno == ENODEV ? packet_synced(ss, ((const struct sockaddr_ll *)address)->sll_ifindex) : -1;
+}
+
+static int
+packet_setsockopt(struct ss *ss, int fd, int level, int name, const void *value, socklen_t len)
+{
+	int result = setsockopt(fd, level, name, value, len), error;
+
+	if (result < 0 || !packet_option_matters(level, name))
+		return result;
+	result = packet_synced(ss, 0);
+	error = errno;
+	if (result < 0 && level == SOL_PACKET && name == PACKET_ADD_MEMBERSHIP)
+		setsockopt(fd, level, PACKET_DROP_MEMBERSHIP, value, len);
+	errno = error;
+	return result;
+}
+
 int
 ss_socket(struct ss *ss, int family, int type, int protocol)
 {
 	_cleanup_link_ struct link *link = NULL;
-	int fd, error = link_socket(ss, family, type, protocol, &fd, &link);
+	int fd, error;
+
+	if (family == AF_PACKET)
+		return packet_socket(ss, type, protocol);
+	error = link_socket(ss, family, type, protocol, &fd, &link);
 
 	if (error)
 		return fail(-error);
@@ -178,6 +253,8 @@ ss_bind(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
 	struct wait *wait;
 	int error;
 
+	if (link && is_packet(link))
+		return packet_bind(ss, fd, address, len);
 	if (!link || !(wait = wait_new()))
 		return -1;
 	error = wait_for(wait, link_bind(link, address, len, wait_done, wait));
@@ -220,6 +297,8 @@ ss_connect(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
 
 	if (!link)
 		return -1;
+	if (is_packet(link))
+		return connect(fd, address, len);
 	nonblocking = fcntl(fd, F_GETFL) & O_NONBLOCK;
 	if (link_is_stream(link) && link_is_over(link)) {
 		error = link_reconnect(link, fd);
@@ -254,6 +333,8 @@ ss_listen(struct ss *ss, int fd, int backlog)
 	struct wait *wait;
 	int error;
 
+	if (link && is_packet(link))
+		return listen(fd, backlog);
 	if (!link || !(wait = wait_new()))
 		return -1;
 	error = wait_for(wait, link_listen(link, backlog, wait_done, wait));
@@ -285,6 +366,8 @@ ss_accept4(struct ss *ss, int fd, struct sockaddr *address, socklen_t *len, int 
 
 	if (!link)
 		return -1;
+	if (is_packet(link))
+		return accept4(fd, address, len, flags);
 	if (flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))
 		return fail(EINVAL);
 	error = link_accept(link, fd, false, &accepted_fd, &accepted);
@@ -316,6 +399,8 @@ ss_getsockname(struct ss *ss, int fd, struct sockaddr *address, socklen_t *len)
 
 	if (!link)
 		return -1;
+	if (is_packet(link))
+		return getsockname(fd, address, len);
 	link_local_name(link, &name);
 	return give_name(&name, address, len);
 }
@@ -328,6 +413,8 @@ ss_getpeername(struct ss *ss, int fd, struct sockaddr *address, socklen_t *len)
 
 	if (!link)
 		return -1;
+	if (is_packet(link))
+		return getpeername(fd, address, len);
 	if (link->state == LINK_CONNECTING) {
 		struct wait *wait = wait_new();
 
@@ -347,6 +434,8 @@ ss_getsockopt(struct ss *ss, int fd, int level, int name, void *value, socklen_t
 	struct wait *wait;
 	int error;
 
+	if (link && is_packet(link))
+		return getsockopt(fd, level, name, value, len);
 	if (!link || !(wait = wait_new()))
 		return -1;
 	error = link_get_option(link, fd, level, name, value, len, wait_done, wait);
@@ -373,6 +462,8 @@ ss_setsockopt(struct ss *ss, int fd, int level, int name, const void *value, soc
 
 	if (!link)
 		return -1;
+	if (is_packet(link))
+		return packet_setsockopt(ss, fd, level, name, value, len);
 	if (option && option->value == OPTION_FILTER) {
 		if (len != sizeof filter)
 			return fail(EINVAL);
@@ -400,6 +491,8 @@ ss_shutdown(struct ss *ss, int fd, int how)
 
 	if (!link)
 		return -1;
+	if (is_packet(link))
+		return shutdown(fd, how);
 	if (link_is_stream(link) && link->state != LINK_LISTENING) {
 		if (!link->linked)
 			return fail(ENOTCONN);
@@ -459,6 +552,8 @@ ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags)
 
 	if (!link)
 		return -1;
+	if (is_packet(link))
+		return sendmsg(fd, message, flags);
 	if (!link_is_stream(link) && !message->msg_name && link->state != LINK_CONNECTED && link->family != AF_NETLINK)
 		return fail(EDESTADDRREQ);
 	if (link_is_stream(link))
@@ -543,6 +638,8 @@ ss_recvmsg(struct ss *ss, int fd, struct msghdr *message, int flags)
 
 	if (!link)
 		return -1;
+	if (is_packet(link))
+		return recvmsg(fd, message, flags);
 	if (flags & MSG_ERRQUEUE) {
 		message->msg_flags = MSG_ERRQUEUE;
 		len = receive_error(link, fd, message, &source);

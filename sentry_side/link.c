@@ -189,6 +189,14 @@ link_socket(struct ss *ss, int family, int type, int protocol, int *fd, struct l
 	return 0;
 }
 
+int
+link_packet(struct ss *ss, int fd, int type, int protocol, struct link **out)
+{
+	struct link model = {.family = AF_PACKET, .type = type, .protocol = protocol};
+
+	return link_new(ss, fd, 0, &model, true, out);
+}
+
 /* ---- what the gofer says ------------------------------------------------------------------------ */
 
 /* An operation without arguments or answer. */

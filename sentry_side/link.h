@@ -101,6 +101,7 @@ struct link_result {
 	uint32_t count, unsent;
 	size_t value_len;
 	uint8_t value[LINK_VALUE_MAX]; /* wire form */
+	int passed_fd; /* packet_open() alone: the socket, now the callback's */
 	size_t control_len;
 	_Alignas(struct cmsghdr) uint8_t control[LINK_CONTROL_MAX]; /* host form */
 };
@@ -125,6 +126,13 @@ link_is_over(const struct link *link)
 
 /* With ss->lock held: the gofer has let go of it. */
 void link_set_closed(struct link *link, int error);
+
+/*
+ * Takes note of a packet socket that the gofer has passed us. It is a real one, of a network namespace of the gofer's: the kernel does
+ * most of what it is asked, and only changes of what it receives are told (packet.h). Returns 0 and the link, referenced for the caller, or
+ * a negative errno.
+ */
+int link_packet(struct ss *ss, int fd, int type, int protocol, struct link **link);
 
 /* A referenced link, or NULL. */
 struct link *link_by_inode(struct ss *ss, uint64_t inode);

@@ -10,6 +10,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "common/cleanup.h"
+
 #define INBOX_START 4096u
 
 struct outgoing {
@@ -348,15 +350,40 @@ session_cancel(struct session *session, uint32_t id)
 
 /* ---- the side channel --------------------------------------------------------------------------- */
 
+int
+session_take_fd(struct session *session)
+{
+	return take_fd(&session->channel_fd);
+}
+
+/* One packet, and the descriptor that it may carry. */
+static ssize_t
+channel_read(struct session *session, uint8_t *packet, size_t size)
+{
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct iovec iov = {packet, size};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	ssize_t len = recvmsg(session->channel, &message, MSG_CMSG_CLOEXEC);
+	const struct cmsghdr *header = len >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
+
+	if (header && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS)
+		memcpy(&session->channel_fd, CMSG_DATA(header), sizeof session->channel_fd);
+	return len;
+}
+
 static void *
 channel_receive(void *arg)
 {
 	static const size_t packet_max = FRAME_HEADER_SIZE + FRAME_BODY_MAX;
 	struct session *session = arg;
 	uint8_t *packet = malloc(packet_max);
+	bool good = packet != NULL;
 
-	while (packet) {
-		ssize_t len = recv(session->channel, packet, packet_max, 0);
+	while (good) {
+		ssize_t len = channel_read(session, packet, packet_max);
 		struct frame frame;
 		size_t need;
 
@@ -364,9 +391,10 @@ channel_receive(void *arg)
 			continue;
 		if (len > 0)
 			session_count(session, COUNTER_CLIENT_FRAMES_IN_CHANNEL);
-		if (len <= 0 || frame_parse(&frame, packet, (size_t)len, &need) != len || frame.kind != FRAME_REPLY ||
-		    !take_reply(session, &frame))
-			break;
+		good = len > 0 && frame_parse(&frame, packet, (size_t)len, &need) == len && frame.kind == FRAME_REPLY &&
+		       take_reply(session, &frame);
+		if (session->channel_fd >= 0)
+			close(session_take_fd(session));
 	}
 	free(packet);
 	return NULL;
@@ -663,6 +691,7 @@ session_open(struct session *session, const char *url, const struct session_even
 		.inbox = malloc(INBOX_START),
 		.inbox_size = INBOX_START,
 		.channel = -1,
+		.channel_fd = -1,
 		.filler = -1,
 		.filler_pipe = {-1, -1},
 	};

@@ -56,6 +56,7 @@ struct session {
 
 	int channel; /* -1 until the first datagram that names a destination */
 	pthread_t channel_thread;
+	int channel_fd; /* came with the reply that is being handled; -1: none, or taken */
 };
 
 /* Counts one, for a counter of the client's part of the table. */
@@ -77,6 +78,8 @@ bool session_ended(struct session *session);
 int session_call(struct session *session, Splitsock__Request *request, reply_fn done, void *arg, uint32_t *id);
 /* The same on the side channel, for requests with payload. */
 int session_call_with_payload(struct session *session, Splitsock__Request *request, reply_fn done, void *arg);
+/* For `done` of a call on the side channel: the descriptor that came with the reply, now the caller's, or -1. */
+int session_take_fd(struct session *session);
 void session_cancel(struct session *session, uint32_t id);
 
 /* The errno of a result, 0 for none. */

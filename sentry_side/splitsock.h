@@ -49,7 +49,14 @@ SS_API struct ss *ss_open(const char *url);
  */
 SS_API void ss_close(struct ss *ss);
 
-/* socket(2). Families: AF_INET, AF_INET6 (stream, datagram), AF_NETLINK (NETLINK_ROUTE, reads only). Does not block. */
+/*
+ * socket(2). Families: AF_INET, AF_INET6 (stream, datagram), AF_NETLINK (NETLINK_ROUTE, reads only): does not block. AF_PACKET, packet(7), where the
+ * gofer's policy grants an interface (else EPERM): waits for the gofer's answer. EMFILE: as many packet sockets as its user may have.
+ *
+ * A packet socket is a real one. ss_bind() and ss_setsockopt() are needed on it, since they tell the gofer what to pass on, and wait until it does;
+ * any other call may be the plain system call, rings (mmap(2)) included. It sees the interfaces that are granted, by the host's names and indexes.
+ * EPERM, too: an interface or promiscuous mode that is not granted, a ring larger than the policy's ring_bytes.
+ */
 SS_API int ss_socket(struct ss *ss, int family, int type, int protocol);
 
 /* bind(2). Waits for the gofer's answer. */

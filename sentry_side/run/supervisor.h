@@ -123,6 +123,9 @@ bool target_scatter(struct trap *trap, const struct iovec *iov, size_t count, co
 
 /* The handlers, by what they are about. */
 void trap_socket(struct trap *trap);
+void trap_packet_socket(struct trap *trap);
+/* Any call on a packet socket. */
+void trap_packet(struct trap *trap);
 void trap_connect(struct trap *trap);
 void trap_bind(struct trap *trap);
 void trap_listen(struct trap *trap);

@@ -145,7 +145,8 @@ trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call)
 			trapped = &trapped_calls[i];
 	inode = trapped ? socket_inode(&trap, number) : 0;
 	trap.link = inode ? link_by_inode(&supervisor->ss, inode) : NULL;
-	if (!trap.link && inode && call->data.nr == SYS_ioctl && is_interface_ioctl((uint32_t)call->data.args[1])) {
+	if ((!trap.link || trap.link->family == AF_PACKET) && inode && call->data.nr == SYS_ioctl && is_interface_ioctl((uint32_t)call->data.args[1])) {
+		link_unref(trap.link);
 		trap.link = link_for_interfaces(supervisor);
 		if (trap.link) {
 			trap_ioctl(&trap);
@@ -169,7 +170,9 @@ trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call)
 	}
 	trap.link->pid = (int)call->pid;
 	trap.link->fd = number;
-	if (trap_valid(&trap))
+	if (trap_valid(&trap) && trap.link->family == AF_PACKET)
+		trap_packet(&trap);
+	else if (trap_valid(&trap))
 		trapped->handle(&trap);
 	if (trap.a >= 0)
 		close(trap.a);
@@ -198,6 +201,10 @@ trap_socket(struct trap *trap)
 	int type = (int)trap->call.data.args[1];
 	int fd, number, error;
 
+	if ((int)trap->call.data.args[0] == AF_PACKET) {
+		trap_packet_socket(trap);
+		return;
+	}
 	error = link_socket(&trap->supervisor->ss, (int)trap->call.data.args[0], type, (int)trap->call.data.args[2], &fd,
 	                    &trap->link);
 	if (error == -ENETDOWN)
