@@ -1,0 +1,702 @@
+/*
+ * A client that has been granted a little of one interface, and wants more: it holds every descriptor that it was given, and says everything that
+ * the protocol has. Who watches the wires judges by rules of his own.
+ *
+ * The gofer's host is a network namespace of the test's: gr0 is granted, its other end is gr1; no0, no1 and lo are not granted.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/boundary/client.h"
+
+TestSuite(packet, .timeout = 120);
+
+enum {
+	OK = SPLITSOCK__STATUS__STATUS_OK,
+	TRIES = 1000000 / SLOW,
+	NOBODY = 65534,
+	GRANTED_TYPE = 0x88b5, /* for local experiments */
+	OTHER_TYPE = 0x88b6,
+	RING_BYTES = 1024 * 1024,
+};
+
+static const char policy_text[] =
+	"version: 1\n"
+	"ring_bytes: 1M\n"
+	"clients:\n"
+	"  - name: little\n"
+	"    users: [65534]\n"
+	"    packet_sockets: 8\n"
+	"    packet:\n"
+	"      - interface: gr0\n"
+	"        receive: true\n"
+	"        send: true\n"
+	"        ethertypes: [0x88b5, ip]\n"
+	"        protocols: [udp]\n";
+
+static const uint8_t gr0_mac[6] = {2, 0, 0, 0, 0, 1}, gr1_mac[6] = {2, 0, 0, 0, 0, 2};
+static const uint8_t own_ip[4] = {10, 78, 0, 1};
+
+static struct gofer gofer;
+static char policy_path[128];
+
+static void
+start(void)
+{
+	static const char *const commands[] = {
+		"sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1",
+		"ip link add gr0 address 02:00:00:00:00:01 type veth peer name gr1 address 02:00:00:00:00:02",
+		"ip link add no0 type veth peer name no1",
+		"ip addr add 10.78.0.1/24 dev gr0",
+		"for i in gr0 gr1 no0 no1; do ip link set $i arp off up; done",
+		"ip link set lo up",
+	};
+	FILE *file;
+
+	cr_assert_eq(unshare(CLONE_NEWNET), 0, "network namespaces need root: %s", strerror(errno));
+	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
+		cr_assert_eq(system(commands[i]), 0, "%s", commands[i]);
+	snprintf(policy_path, sizeof policy_path, "/tmp/splitsock-policy.%d.yaml", (int)getpid());
+	file = fopen(policy_path, "we");
+	cr_assert_not_null(file);
+	fputs(policy_text, file);
+	fclose(file);
+	gofer_start(&gofer, (const char *const[]){"--policy", policy_path, "--socket-mode", "0666", NULL});
+}
+
+static void
+stop(void)
+{
+	unlink(policy_path);
+	gofer_stop(&gofer);
+}
+
+static void
+clean(void)
+{
+	unlink(policy_path);
+	gofer_clean(&gofer);
+}
+
+/* ---- what the client says ----------------------------------------------------------------------- */
+
+struct packet_client {
+	struct client client;
+	int channel;
+};
+
+static void
+packet_client_open(struct packet_client *packet)
+{
+	client_open(&packet->client, &gofer);
+	packet->channel = link_open(&packet->client, false, LINK_CHANNEL, 0);
+}
+
+/* One session's request, on the side channel. Returns the reply's status, and the descriptor that came with it or -1. */
+static int
+ask_on_channel(struct packet_client *packet, Splitsock__Op *op, int *fd)
+{
+	Splitsock__Request request = SPLITSOCK__REQUEST__INIT;
+	union {
+		struct cmsghdr header;
+		char space[CMSG_SPACE(sizeof(int))];
+	} control;
+	uint8_t reply[512];
+	struct iovec iov = {reply, sizeof reply};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	struct pollfd in = {.fd = packet->channel, .events = POLLIN};
+	struct codec_arena arena = {0};
+	Splitsock__Reply *decoded;
+	struct frame frame;
+	size_t len, need;
+	uint8_t *wire;
+	ssize_t got;
+	int status = -1;
+
+	request.ops = &op;
+	request.n_ops = 1;
+	wire = encode_frame(FRAME_REQUEST, ++packet->client.next_call, &request.base, &len);
+	*fd = -1;
+	got = send(packet->channel, wire, len, MSG_NOSIGNAL);
+	free(wire);
+	if (got < 0 || poll(&in, 1, PATIENCE_MS) != 1 || (got = recvmsg(packet->channel, &message, MSG_CMSG_CLOEXEC)) <= 0)
+		return -1;
+	if (CMSG_FIRSTHDR(&message))
+		memcpy(fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof *fd);
+	if (frame_parse(&frame, reply, (size_t)got, &need) == got && (decoded = decode_reply(&arena, &frame)) && decoded->n_results)
+		status = (int)decoded->results[0]->status;
+	codec_free(&arena);
+	return status;
+}
+
+static int
+ask_open(struct packet_client *packet, uint32_t type, uint32_t protocol, int *fd)
+{
+	Splitsock__PacketOpen open = SPLITSOCK__PACKET_OPEN__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+
+	open.type = type;
+	open.protocol = protocol;
+	op.op_case = SPLITSOCK__OP__OP_PACKET_OPEN;
+	op.packet_open = &open;
+	return ask_on_channel(packet, &op, fd);
+}
+
+static int
+ask_sync(struct packet_client *packet, uint32_t interface)
+{
+	Splitsock__PacketSync sync = SPLITSOCK__PACKET_SYNC__INIT;
+	Splitsock__Op op = SPLITSOCK__OP__INIT, *ops = &op;
+	Splitsock__Request request = SPLITSOCK__REQUEST__INIT;
+	uint32_t id = ++packet->client.next_call;
+
+	sync.interface = interface;
+	op.op_case = SPLITSOCK__OP__OP_PACKET_SYNC;
+	op.packet_sync = &sync;
+	request.ops = &ops;
+	request.n_ops = 1;
+	if (!send_message(packet->client.fd, FRAME_REQUEST, id, &request.base))
+		return -1;
+	return wait_reply(&packet->client, id, PATIENCE_MS).status;
+}
+
+static int
+open_packet_socket(struct packet_client *packet)
+{
+	int fd, status = ask_open(packet, wire_socket_type(SOCK_RAW), ETH_P_ALL, &fd);
+
+	if (status != OK || fd < 0) {
+		fprintf(stderr, "a packet socket: status %d\n", status);
+		_exit(10);
+	}
+	fcntl(fd, F_SETFL, O_NONBLOCK);
+	return fd;
+}
+
+/* As nobody, who has no capability, in a child, whose end says how it went. */
+static pid_t
+as_nobody(int (*run)(void))
+{
+	pid_t child = fork();
+
+	if (child)
+		return child;
+	/* Out of the host's network, too: what it can reach, it reaches through what it was given. */
+	if (unshare(CLONE_NEWNET) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0)
+		_exit(11);
+	_exit(run());
+}
+
+/* ---- the wires ---------------------------------------------------------------------------------- */
+
+static int
+watch_interface(const char *name)
+{
+	struct sockaddr_ll at = {
+		.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL), .sll_ifindex = (int)if_nametoindex(name)};
+	int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), one = 1, size = 64 * 1024 * 1024;
+
+	cr_assert_geq(fd, 0);
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof size);
+	cr_assert_eq(setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &one, sizeof one), 0);
+	cr_assert_eq(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+	return fd;
+}
+
+/* What gr1 may see of what gr0 sends, by this test's own reading of the policy. */
+static bool
+is_granted(const uint8_t *frame, size_t len, bool tagged)
+{
+	static const uint8_t nowhere[4];
+	const uint8_t *ip = frame + ETH_HLEN;
+	uint16_t type;
+
+	if (len < ETH_HLEN || tagged || memcmp(frame + ETH_ALEN, gr0_mac, ETH_ALEN) != 0)
+		return false;
+	type = (uint16_t)(frame[12] << 8 | frame[13]);
+	if (type == GRANTED_TYPE)
+		return true;
+	return type == ETH_P_IP && len >= ETH_HLEN + 20 && ip[0] >> 4 == 4 && ip[9] == IPPROTO_UDP &&
+	       (memcmp(ip + 12, own_ip, 4) == 0 || memcmp(ip + 12, nowhere, 4) == 0);
+}
+
+struct wire {
+	int fd;
+	bool granted; /* else nothing may come */
+	unsigned long passed, outside;
+};
+
+static void
+drain(struct wire *wire)
+{
+	for (;;) {
+		uint8_t frame[2048];
+		_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(struct tpacket_auxdata))];
+		struct sockaddr_ll from;
+		struct iovec iov = {frame, sizeof frame};
+		struct msghdr message = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &iov, .msg_iovlen = 1,
+		                         .msg_control = control, .msg_controllen = sizeof control};
+		ssize_t len = recvmsg(wire->fd, &message, 0);
+		struct tpacket_auxdata aux = {0};
+
+		if (len < 0)
+			return;
+		if (CMSG_FIRSTHDR(&message))
+			memcpy(&aux, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof aux);
+		/* What the test itself puts there it sends from these sockets, which do not see it. */
+		if (from.sll_pkttype == PACKET_OUTGOING || memmem(frame, (size_t)len, "SECRET", 6))
+			continue;
+		if (wire->granted && is_granted(frame, (size_t)len, aux.tp_status & TP_STATUS_VLAN_VALID)) {
+			wire->passed++;
+			continue;
+		}
+		if (wire->outside++ < 5) {
+			fprintf(stderr, "outside the grant, %zd bytes:", len);
+			for (ssize_t i = 0; i < len && i < 48; i++)
+				fprintf(stderr, " %02x", frame[i]);
+			fprintf(stderr, "\n");
+		}
+	}
+}
+
+static void
+put(int fd, const char *to, const uint8_t destination[6], const uint8_t source[6], uint16_t type, const char *text)
+{
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex(to)};
+	uint8_t frame[64] = {0};
+
+	memcpy(frame, destination, ETH_ALEN);
+	memcpy(frame + ETH_ALEN, source, ETH_ALEN);
+	frame[12] = (uint8_t)(type >> 8);
+	frame[13] = (uint8_t)type;
+	strcpy((char *)frame + 40, text);
+	sendto(fd, frame, sizeof frame, 0, (struct sockaddr *)&at, sizeof at);
+}
+
+/* One of each that the client may not see, and one that it may. */
+static void
+put_all(const struct wire *wires)
+{
+	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255}, others[6] = {2, 0, 0, 0, 0, 9};
+
+	put(wires[0].fd, "gr1", gr0_mac, gr1_mac, OTHER_TYPE, "SECRET ether type");
+	put(wires[0].fd, "gr1", all, gr1_mac, ETH_P_ARP, "SECRET ether type");
+	put(wires[0].fd, "gr1", all, gr1_mac, ETH_P_IP, "SECRET protocol");
+	put(wires[0].fd, "gr1", others, gr1_mac, GRANTED_TYPE, "SECRET for others");
+	put(wires[0].fd, "gr0", all, gr0_mac, OTHER_TYPE, "SECRET outgoing");
+	put(wires[1].fd, "no0", all, gr0_mac, GRANTED_TYPE, "SECRET interface");
+	put(wires[1].fd, "no1", all, gr0_mac, GRANTED_TYPE, "SECRET interface");
+	put(wires[1].fd, "lo", all, gr0_mac, GRANTED_TYPE, "SECRET interface");
+	put(wires[0].fd, "gr1", gr0_mac, gr1_mac, GRANTED_TYPE, "PUBLIC");
+}
+
+/* ---- a million tries ---------------------------------------------------------------------------- */
+
+static uint64_t seed = 88172645463325252u;
+
+static uint32_t
+random_below(uint32_t limit)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)(seed >> 16) % limit;
+}
+
+static size_t
+random_frame(uint8_t frame[1600])
+{
+	static const uint16_t types[] = {GRANTED_TYPE, GRANTED_TYPE, ETH_P_IP, ETH_P_IP, OTHER_TYPE, ETH_P_ARP, ETH_P_IPV6, ETH_P_8021Q,
+	                                 ETH_P_8021AD, ETH_P_PAE, 46};
+	uint16_t type = types[random_below(sizeof types / sizeof *types)];
+	size_t at = ETH_HLEN, len = 60 + random_below(1400);
+
+	for (size_t i = 0; i < len; i += 4)
+		memcpy(frame + i, &(uint32_t){random_below(UINT32_MAX)}, 4);
+	memcpy(frame, gr1_mac, ETH_ALEN);
+	memcpy(frame + ETH_ALEN, gr0_mac, ETH_ALEN);
+	frame[12] = (uint8_t)(type >> 8);
+	frame[13] = (uint8_t)type;
+	if (type == ETH_P_8021Q || type == ETH_P_8021AD) {
+		at += 4;
+		frame[16] = ETH_P_IP >> 8;
+		frame[17] = ETH_P_IP & 255;
+	}
+	if (type != GRANTED_TYPE) {
+		frame[at] = 0x45;
+		frame[at + 9] = random_below(2) ? IPPROTO_UDP : (uint8_t)random_below(256);
+		memcpy(frame + at + 12, own_ip, sizeof own_ip);
+	}
+	for (uint32_t changes = random_below(4); changes; changes--)
+		frame[random_below(48)] = (uint8_t)random_below(256);
+	return random_below(16) ? len : random_below(60);
+}
+
+static void
+random_option(int fd)
+{
+	static const int options[][2] = {
+		{SOL_SOCKET, SO_MARK}, {SOL_SOCKET, SO_BINDTODEVICE}, {SOL_SOCKET, SO_DETACH_FILTER}, {SOL_SOCKET, SO_PRIORITY},
+		{SOL_SOCKET, SO_RCVBUFFORCE}, {SOL_SOCKET, SO_BROADCAST}, {SOL_PACKET, PACKET_ADD_MEMBERSHIP},
+		{SOL_PACKET, PACKET_DROP_MEMBERSHIP}, {SOL_PACKET, PACKET_AUXDATA}, {SOL_PACKET, PACKET_ORIGDEV},
+		{SOL_PACKET, PACKET_VNET_HDR}, {SOL_PACKET, PACKET_QDISC_BYPASS}, {SOL_PACKET, PACKET_LOSS},
+	};
+	const int *option = options[random_below(sizeof options / sizeof *options)];
+	struct packet_mreq membership = {.mr_ifindex = (int)random_below(8), .mr_type = (unsigned short)random_below(4), .mr_alen = 6};
+	int number = (int)random_below(3);
+
+	if (option[1] == SO_BINDTODEVICE && option[0] == SOL_SOCKET)
+		setsockopt(fd, option[0], option[1], "no0", 4);
+	else if (option[0] == SOL_PACKET && option[1] <= PACKET_DROP_MEMBERSHIP)
+		setsockopt(fd, option[0], option[1], &membership, sizeof membership);
+	else
+		setsockopt(fd, option[0], option[1], &number, sizeof number);
+	/* Frames with a header in front would be others than they look. */
+	number = 0;
+	setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &number, sizeof number);
+}
+
+static void
+random_bind(int fd)
+{
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(random_below(4) ? ETH_P_ALL : (uint16_t)random_below(65536)),
+	                         .sll_ifindex = (int)random_below(8)};
+
+	bind(fd, (struct sockaddr *)&at, sizeof at);
+}
+
+/* Everything that the protocol has for this, and what it has for other kinds of sockets. */
+static void
+random_message(struct packet_client *packet)
+{
+	static const int families[] = {AF_INET, AF_INET6, AF_PACKET, AF_NETLINK, AF_UNIX};
+	struct operation op;
+	int fd = -1, status;
+
+	switch (random_below(4)) {
+	case 0:
+		status = ask_open(packet, random_below(8), random_below(70000), &fd);
+		if (fd >= 0)
+			close(fd);
+		if ((fd >= 0) != (status == OK))
+			_exit(12);
+		return;
+	case 1:
+		ask_sync(packet, random_below(10));
+		return;
+	default:
+		status = call(&packet->client, 1 + random_below(4),
+		              op_open(&op, families[random_below(5)], 1 + (int)random_below(4), (int)random_below(256))).status;
+		/* This client is granted no socket of any other kind. */
+		if (status == OK)
+			_exit(13);
+	}
+}
+
+/* Whether a frame that it may not see has come. */
+static void
+look_for_secrets(const int *fds, size_t count, unsigned long *public)
+{
+	uint8_t frame[2048];
+	ssize_t len;
+
+	for (size_t i = 0; i < count; i++) {
+		while ((len = recv(fds[i], frame, sizeof frame, MSG_DONTWAIT)) >= 0 || errno == ENETDOWN) {
+			if (len > 0 && memmem(frame, (size_t)len, "SECRET", 6)) {
+				fprintf(stderr, "seen: %.40s\n", (char *)memmem(frame, (size_t)len, "SECRET", 6));
+				_exit(14);
+			}
+			*public += len > 0 && memmem(frame, (size_t)len, "PUBLIC", 6);
+		}
+	}
+}
+
+static int
+try_a_million_times(void)
+{
+	struct packet_client packet;
+	unsigned long public = 0;
+	int fds[4];
+
+	packet_client_open(&packet);
+	for (size_t i = 0; i < 4; i++)
+		fds[i] = open_packet_socket(&packet);
+	for (int i = 0; i < TRIES; i++) {
+		int fd = fds[random_below(4)];
+		uint32_t what = random_below(1000);
+
+		if (what < 2) {
+			random_message(&packet);
+		} else if (what < 30) {
+			random_option(fd);
+		} else if (what < 31) {
+			random_bind(fd); /* the kernel waits for all processors each time */
+		} else {
+			struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = random_below(4) ? 2 + (int)random_below(6) : -1,
+			                         .sll_protocol = (uint16_t)random_below(65536)};
+			uint8_t frame[1604];
+			size_t len = random_frame(frame);
+
+			/* gr0 is one of those; without an address it goes where the socket is bound to. */
+			if (to.sll_ifindex < 0)
+				(void)!send(fd, frame, len, MSG_DONTWAIT);
+			else
+				sendto(fd, frame, len, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+		}
+		if (i % 32 == 0) /* they see what the others send, too, and have little room */
+			look_for_secrets(fds, 4, &public);
+	}
+	look_for_secrets(fds, 4, &public);
+	client_close(&packet.client);
+	return public ? 0 : 15;
+}
+
+GOFER_TEST(packet, nothing_outside_the_grant_in_a_million_tries, start)
+{
+	struct wire wires[] = {
+		{.fd = watch_interface("gr1"), .granted = true},
+		{.fd = watch_interface("no0")},
+		{.fd = watch_interface("no1")},
+		{.fd = watch_interface("lo")},
+	};
+	pid_t child = as_nobody(try_a_million_times);
+	int status = 0;
+	bool ended = false;
+
+	for (int64_t end = now_ms() + 90000; !ended && now_ms() < end;) {
+		struct pollfd in = {.fd = wires[0].fd, .events = POLLIN};
+
+		put_all(wires);
+		ended = waitpid(child, &status, WNOHANG) == child;
+		poll(&in, 1, 5);
+		for (size_t i = 0; i < 4; i++)
+			drain(&wires[i]);
+	}
+	if (!ended) {
+		kill(child, SIGKILL);
+		waitpid(child, &status, 0);
+	}
+	cr_assert(ended, "it takes too long");
+	cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the client ended with %#x", status);
+	for (size_t i = 0; i < 4; i++)
+		cr_assert_eq(wires[i].outside, 0, "%lu frames outside the grant on wire %zu", wires[i].outside, i);
+	cr_assert_gt(wires[0].passed, TRIES / 1000, "only %lu frames passed: the test proves nothing", wires[0].passed);
+	fprintf(stderr, "%d tries, %lu granted frames passed, none outside\n", TRIES, wires[0].passed);
+	cr_assert(alive(gofer.pid));
+}
+
+/* ---- rings, sessions, namespaces ---------------------------------------------------------------- */
+
+static int
+ring_of(int fd, int which, unsigned block_size, unsigned block_count)
+{
+	struct tpacket_req request = {
+		.tp_block_size = block_size, .tp_block_nr = block_count, .tp_frame_size = 2048, .tp_frame_nr = block_size / 2048 * block_count};
+
+	return setsockopt(fd, SOL_PACKET, which, &request, sizeof request) < 0 ? errno : 0;
+}
+
+static int
+try_rings(void)
+{
+	struct packet_client packet;
+	int fd, v3;
+
+	packet_client_open(&packet);
+	fd = open_packet_socket(&packet);
+	if (ring_of(fd, PACKET_RX_RING, 65536, RING_BYTES / 65536 + 1) != EPERM)
+		return 1;
+	if (ring_of(fd, PACKET_TX_RING, 65536, RING_BYTES / 65536 + 1) != EPERM)
+		return 2;
+	/* 2^32 and a little: who multiplies in 32 bits sees the little. */
+	if (ring_of(fd, PACKET_RX_RING, 1u << 20, 4097) != EPERM)
+		return 3;
+	if (ring_of(fd, PACKET_RX_RING, 65536, RING_BYTES / 65536) != 0)
+		return 4;
+	if (ring_of(fd, PACKET_TX_RING, 65536, RING_BYTES / 65536) != 0)
+		return 5;
+	close(fd);
+	fd = open_packet_socket(&packet);
+	v3 = TPACKET_V3;
+	if (setsockopt(fd, SOL_PACKET, PACKET_VERSION, &v3, sizeof v3) < 0)
+		return 6;
+	for (unsigned blocks = 1; blocks < 4096; blocks *= 2) {
+		struct tpacket_req3 request = {.tp_block_size = 1u << 20, .tp_block_nr = blocks + 1, .tp_frame_size = 2048,
+		                               .tp_frame_nr = 512 * (blocks + 1)};
+
+		if (setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) == 0 || errno != EPERM)
+			return 7;
+	}
+	/* Nor does somebody else who is passed the socket get more. */
+	if (fork() == 0)
+		_exit(ring_of(fd, PACKET_TX_RING, 65536, RING_BYTES / 65536 + 1) == EPERM ? 0 : 1);
+	wait(&v3);
+	if (v3)
+		return 8;
+	client_close(&packet.client);
+	return 0;
+}
+
+GOFER_TEST(packet, rings_are_limited, start)
+{
+	int status = wait_for(as_nobody(try_rings), PATIENCE_MS * 4);
+
+	cr_assert(WIFEXITED(status), "%#x", status);
+	cr_assert_eq(WEXITSTATUS(status), 0, "step %d", WEXITSTATUS(status));
+}
+
+static int
+try_more_sockets_than_granted(void)
+{
+	struct packet_client packet[2];
+	int fds[8], fd;
+
+	packet_client_open(&packet[0]);
+	packet_client_open(&packet[1]);
+	for (int i = 0; i < 8; i++)
+		fds[i] = open_packet_socket(&packet[i & 1]);
+	/* They are the user's, not a session's. */
+	for (int i = 0; i < 2; i++)
+		if (ask_open(&packet[i], wire_socket_type(SOCK_RAW), 0, &fd) != SPLITSOCK__STATUS__STATUS_QUOTA || fd >= 0)
+			return 1;
+	close(fds[3]);
+	if (ask_open(&packet[0], wire_socket_type(SOCK_RAW), 0, &fd) != OK)
+		return 2;
+	/* A session that ends leaves those that are still held on the bill. */
+	client_close(&packet[0].client);
+	close(packet[0].channel);
+	packet_client_open(&packet[0]);
+	for (int64_t end = now_ms() + 500; now_ms() < end; sleep_ms(20))
+		if (ask_open(&packet[0], wire_socket_type(SOCK_RAW), 0, &fd) == OK)
+			return 3;
+	return 0;
+}
+
+GOFER_TEST(packet, sockets_are_the_users, start)
+{
+	int before = fd_count(gofer.pid);
+	int status = wait_for(as_nobody(try_more_sockets_than_granted), PATIENCE_MS * 4);
+
+	cr_assert(WIFEXITED(status), "%#x", status);
+	cr_assert_eq(WEXITSTATUS(status), 0, "step %d", WEXITSTATUS(status));
+	/* What is kept for all mirrors stays open, for as long as the gofer runs: the namespace, the list of interfaces, the cgroup. */
+	cr_assert_neq(wait_for_fds(gofer.pid, before + 4, PATIENCE_MS), -1, "%d descriptors stay", fd_count(gofer.pid) - before);
+}
+
+static int
+try_the_other_mirror(void)
+{
+	struct packet_client one, other;
+	struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = (int)if_nametoindex("gr0")};
+	uint8_t frame[100] = {255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, OTHER_TYPE >> 8, OTHER_TYPE & 255};
+	int sender, listener, same;
+	unsigned long public = 0;
+
+	packet_client_open(&one);
+	packet_client_open(&other);
+	sender = open_packet_socket(&one);
+	same = open_packet_socket(&one);
+	listener = open_packet_socket(&other);
+	/* Of the namespace that a socket is of, its holder gets no hold. */
+	if (ioctl(sender, SIOCGSKNS) >= 0 || errno != EPERM)
+		return 1;
+	strcpy((char *)frame + 20, "SECRET of this mirror");
+	for (int i = 0; i < 1000; i++) {
+		to.sll_ifindex = 1 + i % 8;
+		sendto(sender, frame, sizeof frame, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+	}
+	sleep_ms(100);
+	look_for_secrets(&listener, 1, &public);
+	/* It was sent: the session's own other socket has seen it. */
+	if (recv(same, frame, sizeof frame, MSG_DONTWAIT) < 0)
+		return 2;
+	return 0;
+}
+
+GOFER_TEST(packet, mirrors_are_apart, start)
+{
+	int status = wait_for(as_nobody(try_the_other_mirror), PATIENCE_MS * 4);
+
+	cr_assert(WIFEXITED(status), "%#x", status);
+	cr_assert_eq(WEXITSTATUS(status), 0, "step %d", WEXITSTATUS(status));
+}
+
+/* ---- what stays on the host --------------------------------------------------------------------- */
+
+static int
+promiscuity(const char *name)
+{
+	char command[128], text[16] = "";
+	FILE *output;
+
+	snprintf(command, sizeof command, "ip -d link show %s | sed -n 's/.*promiscuity \\([0-9]*\\).*/\\1/p'", name);
+	output = popen(command, "re");
+	(void)!fgets(text, sizeof text, output);
+	pclose(output);
+	return text[0] ? atoi(text) : -1;
+}
+
+static int
+ask_for_promiscuity_and_stay(void)
+{
+	struct packet_client packet;
+	struct packet_mreq membership = {.mr_ifindex = 0, .mr_type = PACKET_MR_PROMISC};
+	int fd;
+
+	packet_client_open(&packet);
+	fd = open_packet_socket(&packet);
+	for (membership.mr_ifindex = 1; membership.mr_ifindex < 10; membership.mr_ifindex++)
+		setsockopt(fd, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof membership);
+	if (ask_sync(&packet, 0) != SPLITSOCK__STATUS__STATUS_DENIED)
+		return 1;
+	kill(getpid(), SIGSTOP);
+	return 0;
+}
+
+GOFER_TEST(packet, promiscuity_is_not_granted, start)
+{
+	pid_t child = as_nobody(ask_for_promiscuity_and_stay);
+	int status;
+
+	cr_assert_eq(waitpid(child, &status, WUNTRACED), child);
+	cr_assert(WIFSTOPPED(status), "%#x", status);
+	for (int i = 0; i < 3; i++) {
+		cr_expect_eq(promiscuity("gr0"), 0);
+		cr_expect_eq(promiscuity("no0"), 0);
+		sleep_ms(60);
+	}
+	kill(child, SIGKILL);
+	waitpid(child, &status, 0);
+}
+
+GOFER_TEST(packet, a_user_without_a_grant_gets_none, start)
+{
+	struct packet_client packet;
+	char log[4096];
+	int fd;
+
+	/* Root: the policy names nobody alone. */
+	packet_client_open(&packet);
+	cr_assert_eq(ask_open(&packet, wire_socket_type(SOCK_RAW), ETH_P_ALL, &fd), SPLITSOCK__STATUS__STATUS_DENIED);
+	cr_assert_eq(fd, -1);
+	slurp(gofer.log, log, sizeof log);
+	cr_assert(strstr(log, "denied: uid 0"), "%s", log);
+	client_close(&packet.client);
+	close(packet.channel);
+}
