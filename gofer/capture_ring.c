@@ -10,14 +10,13 @@
 #include <sys/socket.h>
 
 #define BLOCK_SIZE (64u * 1024u)
-#define RING_SIZE ((size_t)CAPTURE_SLOTS * CAPTURE_SLOT_SIZE)
 
 int
 capture_ring_open(struct capture_ring *ring, int fd)
 {
 	struct tpacket_req request = {
 		.tp_block_size = BLOCK_SIZE,
-		.tp_block_nr = RING_SIZE / BLOCK_SIZE,
+		.tp_block_nr = CAPTURE_RING_SIZE / BLOCK_SIZE,
 		.tp_frame_size = CAPTURE_SLOT_SIZE,
 		.tp_frame_nr = CAPTURE_SLOTS,
 	};
@@ -29,23 +28,20 @@ capture_ring_open(struct capture_ring *ring, int fd)
 	    setsockopt(fd, SOL_PACKET, PACKET_COPY_THRESH, &(int){FRAME_ROOM}, sizeof(int)) < 0 ||
 	    setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request) < 0)
 		return -errno;
-	map = mmap(NULL, RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	map = mmap(NULL, CAPTURE_RING_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)
 		return -errno;
 	*ring = (struct capture_ring){.map = map};
 	return 0;
 }
 
-void
-capture_ring_close(struct capture_ring *ring, int fd)
+void *
+capture_ring_take(struct capture_ring *ring)
 {
-	struct tpacket_req none = {0};
+	void *map = ring->map;
 
-	if (!ring->map)
-		return;
-	munmap(ring->map, RING_SIZE);
-	setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &none, sizeof none);
 	ring->map = NULL;
+	return map;
 }
 
 void

@@ -13,6 +13,7 @@
 
 #define CAPTURE_SLOT_SIZE 2048u
 #define CAPTURE_SLOTS 4096u
+#define CAPTURE_RING_SIZE ((size_t)CAPTURE_SLOTS * CAPTURE_SLOT_SIZE)
 
 /* The largest frame, with a tag and a virtio header, and room for one more tag in front. */
 #define FRAME_ROOM (65536u + 128u)
@@ -32,7 +33,8 @@ struct framed {
 
 /* The socket has PACKET_VNET_HDR set, and is not bound yet. Returns 0 or a negative errno. */
 int capture_ring_open(struct capture_ring *ring, int fd);
-void capture_ring_close(struct capture_ring *ring, int fd);
+/* Its memory, CAPTURE_RING_SIZE bytes to be unmapped before the socket is closed; there is no ring any more. NULL: there was none. */
+void *capture_ring_take(struct capture_ring *ring);
 
 enum captured { CAPTURED_NOTHING, CAPTURED_FRAME, CAPTURED_CUT };
 /*

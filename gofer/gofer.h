@@ -6,6 +6,7 @@
 
 #include "common/table.h"
 #include "gofer/audit.h"
+#include "gofer/closer.h"
 #include "gofer/counters.h"
 #include "gofer/interfaces.h"
 #include "gofer/loop.h"
@@ -29,6 +30,7 @@ struct limits {
 
 struct gofer {
 	struct loop loop;
+	struct closer closer;
 	struct policy policy;
 	const char *policy_name; /* "open", or where it was read */
 	struct audit audit;

@@ -91,6 +91,16 @@ loop_close(struct loop *loop, struct watch *watch)
 	watch->events = 0;
 }
 
+int
+loop_take(struct loop *loop, struct watch *watch)
+{
+	int fd = watch->fd;
+
+	loop_watch(loop, watch, 0);
+	watch->fd = -1;
+	return fd;
+}
+
 void
 loop_post(struct loop *loop, struct post *post)
 {

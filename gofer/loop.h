@@ -43,6 +43,9 @@ int loop_watch(struct loop *loop, struct watch *watch, uint32_t events);
 /* Removes the watch and closes its descriptor. */
 void loop_close(struct loop *loop, struct watch *watch);
 
+/* Removes the watch; its descriptor is then the caller's. */
+int loop_take(struct loop *loop, struct watch *watch);
+
 /* Callable from any thread. */
 void loop_post(struct loop *loop, struct post *post);
 void loop_cancel(struct loop *loop, struct post *post);

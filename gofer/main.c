@@ -158,6 +158,7 @@ run(const struct arguments *arguments, const struct policy *policy)
 	clock_gettime(CLOCK_MONOTONIC, &now);
 	gofer->started_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
 	gofer->scratch = malloc(SCRATCH_SIZE);
+	closer_init(&gofer->closer);
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
@@ -192,6 +193,7 @@ out:
 	while (gofer->sessions.count)
 		session_free(table_any(&gofer->sessions));
 	mirrors_free(gofer);
+	closer_free(&gofer->closer);
 	loop_close(&gofer->loop, &daemon.signals);
 	relay_free_idle_pipes(gofer);
 	loop_free(&gofer->loop);

@@ -293,8 +293,7 @@ mirror_free(struct mirror *mirror)
 	for (size_t i = 0; i < 3; i++) {
 		int fd = (int[]){mirror->ns, mirror->diag, mirror->inject}[i];
 
-		if (fd >= 0)
-			close(fd);
+		closer_take(&mirror->gofer->closer, fd, NULL, 0);
 	}
 	free(mirror);
 }

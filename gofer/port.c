@@ -39,6 +39,8 @@
 /* For frames that wait in a socket, not in a ring. */
 #define SOCKET_RCVBUF (4 * 1024 * 1024)
 #define MIRROR_TXQLEN 1000
+/* Looks, of MIRROR_LOOK_MS each, after which a ring that nobody wants goes. */
+#define LOOKS_UNWANTED 10u
 
 struct frame_batch {
 	struct mmsghdr messages[BATCH];
@@ -360,19 +362,68 @@ open_ring(struct port *port)
 	return !error;
 }
 
+/* A packet socket with virtio headers and tags told beside. */
+static int
+open_packet(int index, uint16_t protocol, bool loopback)
+{
+	static const struct sock_fprog none;
+	struct sock_filter filter[16];
+	struct sock_fprog incoming = {.filter = filter};
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(protocol), .sll_ifindex = index};
+	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &(int){1}, sizeof(int)) < 0 ||
+	    setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &(int){1}, sizeof(int)) < 0 ||
+	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){SOCKET_RCVBUF}, sizeof(int)) < 0)
+		return -1;
+	if (loopback) {
+		incoming.len = (unsigned short)capture_filter(filter, &none, &none, true);
+		if (setsockopt(fd, SOL_SOCKET, SO_MARK, &(int){CAPTURE_MARK}, sizeof(int)) < 0 ||
+		    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &incoming, sizeof incoming) < 0)
+			return -1;
+	}
+	return bind(fd, (struct sockaddr *)&at, sizeof at) < 0 ? -1 : take_fd(&fd);
+}
+
+/* The host's socket goes, with its ring, filter and memberships. */
+static void
+close_host(struct port *port)
+{
+	struct gofer *gofer = port->mirror->gofer;
+	void *map = capture_ring_take(&port->ring);
+
+	closer_take(&gofer->closer, loop_take(&gofer->loop, &port->host), map, CAPTURE_RING_SIZE);
+	port->granted = (struct port_wish){.protocol = 0};
+	free(port->filter);
+	port->filter = NULL;
+	port->filter_len = 0;
+}
+
+static bool
+open_host(struct port *port)
+{
+	if (port->host.fd < 0)
+		port->host.fd = open_packet(port->seen.index, 0, port->loopback);
+	return port->host.fd >= 0 && loop_watch(&port->mirror->gofer->loop, &port->host, EPOLLIN) == 0;
+}
+
 void
 port_grant_wish(struct port *port)
 {
 	uint16_t protocol = port->grant->receive && port->wish.captures ? port->wish.protocol : 0;
 
+	/* Rings cost the kernel milliseconds, and a client may change its mind as often as it likes: one that is not wanted stays a while. */
+	port->unwanted_looks = protocol || !port->ring.map ? 0 : port->unwanted_looks + 1;
+	if (port->unwanted_looks > LOOKS_UNWANTED)
+		close_host(port);
+	if (!open_host(port))
+		return;
 	grant_memberships(port);
 	/* The filter first: nothing that it stops may be in the socket. */
 	if (protocol && (!attach_filter(port) || !open_ring(port)))
 		protocol = 0;
-	if (protocol != port->granted.protocol)
+	if (protocol && protocol != port->granted.protocol)
 		bind_host(port, protocol);
-	if (!protocol)
-		capture_ring_close(&port->ring, port->host.fd);
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
@@ -457,29 +508,6 @@ open_tap(const struct host_interface *interface)
 	return take_fd(&fd);
 }
 
-/* A packet socket with virtio headers and tags told beside. */
-static int
-open_packet(int index, uint16_t protocol, bool loopback)
-{
-	static const struct sock_fprog none;
-	struct sock_filter filter[16];
-	struct sock_fprog incoming = {.filter = filter};
-	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(protocol), .sll_ifindex = index};
-	_cleanup_close_ int fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	if (fd < 0 || setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &(int){1}, sizeof(int)) < 0 ||
-	    setsockopt(fd, SOL_PACKET, PACKET_AUXDATA, &(int){1}, sizeof(int)) < 0 ||
-	    setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &(int){SOCKET_RCVBUF}, sizeof(int)) < 0)
-		return -1;
-	if (loopback) {
-		incoming.len = (unsigned short)capture_filter(filter, &none, &none, true);
-		if (setsockopt(fd, SOL_SOCKET, SO_MARK, &(int){CAPTURE_MARK}, sizeof(int)) < 0 ||
-		    setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &incoming, sizeof incoming) < 0)
-			return -1;
-	}
-	return bind(fd, (struct sockaddr *)&at, sizeof at) < 0 ? -1 : take_fd(&fd);
-}
-
 struct port *
 port_new(struct mirror *mirror, const struct host_interface *interface, const struct packet_grant *grant)
 {
@@ -499,8 +527,7 @@ port_new(struct mirror *mirror, const struct host_interface *interface, const st
 		.inside = {.fd = -1, .ready = loopback ? loopback_ready : tap_ready},
 	};
 	memcpy(port->seen.name, interface->name, sizeof port->seen.name);
-	port->host.fd = open_packet(interface->index, 0, loopback);
-	if (port->host.fd >= 0 && mirror_enter(mirror) == 0) {
+	if (open_host(port) && mirror_enter(mirror) == 0) {
 		port->inside.fd = loopback ? open_packet(interface->index, ETH_P_ALL, true) : open_tap(interface);
 		error = errno;
 		if (port->inside.fd >= 0)
@@ -508,8 +535,7 @@ port_new(struct mirror *mirror, const struct host_interface *interface, const st
 		mirror_leave(mirror->gofer);
 		errno = error;
 	}
-	if (port->inside.fd < 0 || (grant->send && loop_watch(loop, &port->inside, EPOLLIN) < 0) ||
-	    loop_watch(loop, &port->host, EPOLLIN) < 0) {
+	if (port->inside.fd < 0 || (grant->send && loop_watch(loop, &port->inside, EPOLLIN) < 0)) {
 		error = errno;
 		port_free(port);
 		errno = error;
@@ -521,15 +547,13 @@ port_new(struct mirror *mirror, const struct host_interface *interface, const st
 void
 port_free(struct port *port)
 {
-	struct loop *loop;
+	struct gofer *gofer;
 
 	if (!port)
 		return;
-	loop = &port->mirror->gofer->loop;
-	capture_ring_close(&port->ring, port->host.fd);
-	loop_close(loop, &port->inside);
-	loop_close(loop, &port->host);
+	gofer = port->mirror->gofer;
+	close_host(port);
+	closer_take(&gofer->closer, loop_take(&gofer->loop, &port->inside), NULL, 0);
 	port_wish_clear(port);
-	free(port->filter);
 	free(port);
 }

@@ -31,6 +31,7 @@ struct port {
 	struct capture_ring ring; /* of `host`, while something is received */
 	struct watch inside; /* the mirror's end: a tap's descriptor, or, of the loopback, a packet socket in the mirror */
 	struct port_wish wish, granted; /* wish: as collected by a look; granted: as the host's socket is set up */
+	unsigned unwanted_looks; /* during which nobody wanted to receive, though `host` does */
 	struct sock_filter *filter; /* as attached to the host's socket */
 	size_t filter_len;
 	struct token_bucket frames[2], bytes[2]; /* by frame_direction */
