@@ -86,8 +86,10 @@ list_free(struct interfaces *list)
 	for (size_t i = 0; i < list->count; i++)
 		free((void *)list->all[i].own.addresses);
 	free(list->all);
+	free(list->addresses);
 	list->all = NULL;
-	list->count = 0;
+	list->addresses = NULL;
+	list->count = list->address_count = 0;
 }
 
 static int
@@ -119,6 +121,26 @@ dump(struct interfaces *list, uint16_t type, size_t header_size, mnl_cb_t take)
 }
 
 static int
+collect_addresses(struct interfaces *list)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < list->count; i++)
+		count += list->all[i].own.address_count;
+	list->addresses = calloc(count + 1, sizeof *list->addresses);
+	if (!list->addresses)
+		return -ENOMEM;
+	for (size_t i = 0; i < list->count; i++) {
+		const struct interface_own *own = &list->all[i].own;
+
+		if (own->address_count)
+			memcpy(list->addresses + list->address_count, own->addresses, own->address_count * sizeof *own->addresses);
+		list->address_count += own->address_count;
+	}
+	return 0;
+}
+
+static int
 read_all(struct interfaces *interfaces)
 {
 	struct interfaces list = {0};
@@ -126,6 +148,8 @@ read_all(struct interfaces *interfaces)
 
 	if (!error)
 		error = dump(&list, RTM_GETADDR, sizeof(struct ifaddrmsg), take_address);
+	if (!error)
+		error = collect_addresses(&list);
 	if (error) {
 		list_free(&list);
 		return error;
@@ -133,6 +157,8 @@ read_all(struct interfaces *interfaces)
 	list_free(interfaces);
 	interfaces->all = list.all;
 	interfaces->count = list.count;
+	interfaces->addresses = list.addresses;
+	interfaces->address_count = list.address_count;
 	return 0;
 }
 

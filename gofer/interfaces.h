@@ -22,6 +22,8 @@ struct interfaces {
 	struct watch watch; /* fd -1: not started */
 	struct host_interface *all;
 	size_t count;
+	struct policy_network *addresses; /* of all of them */
+	size_t address_count;
 };
 
 /* Starts watching, unless it has been started. Returns 0 or a negative errno. */

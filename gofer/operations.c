@@ -9,10 +9,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 #include <linux/filter.h>
+#include <linux/in6.h>
 
 #include "common/log.h"
 #include "gofer/error_queue.h"
 #include "gofer/interface.h"
+#include "gofer/interfaces.h"
 #include "gofer/listener.h"
 #include "proto/control.h"
 
@@ -88,11 +90,22 @@ take_address(struct sock *sock, enum policy_operation operation, const Splitsock
 	return OUTCOME_OK;
 }
 
-/* The relays look at no frames, and at no headers of a client's own, yet: where something of those is limited, there are none. */
-static bool
-is_judged(const struct policy_entry *entry, int family, bool own_headers)
+/* Who writes the IP header: asked of the host's socket, as several options and protocols decide it. */
+static void
+note_own_header(struct sock *sock)
 {
-	return family != AF_PACKET && (!own_headers || (entry->raw.protocols.any && entry->raw.any_source_ip));
+	bool v6 = sock->family == AF_INET6;
+	int on = 0;
+	socklen_t len = sizeof on;
+
+	if (!sock_is_raw(sock))
+		return;
+	if (getsockopt(sock->host.fd, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_HDRINCL : IP_HDRINCL, &on, &len) < 0)
+		on = true;
+	sock->own_header = on;
+	/* Where only the host's own addresses may be in it, they have to be known; else there are none. */
+	if (on && !sock->session->entry->raw.any_source_ip)
+		interfaces_start(sock->session->gofer);
 }
 
 static enum outcome
@@ -111,7 +124,7 @@ handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	sock->interfaces_only = !policy_allows_socket(sock->session->entry, family, type, protocol) && family == AF_INET &&
 	                        type == SOCK_DGRAM && protocol == 0 && policy_allows_interfaces(sock->session->entry);
 	if ((!sock->interfaces_only && !policy_allows_socket(sock->session->entry, family, type, protocol)) ||
-	    !is_judged(sock->session->entry, family, type == SOCK_RAW && family != AF_NETLINK && protocol == IPPROTO_RAW)) {
+	    family == AF_PACKET) { /* those are for packet_run() */
 		audit_socket(sock->session, family, type, protocol, false);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	}
@@ -127,6 +140,7 @@ handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	sock->type = type;
 	sock->protocol = protocol;
 	sock->state = SOCK_OPEN;
+	note_own_header(sock);
 	return OUTCOME_OK;
 }
 
@@ -287,12 +301,8 @@ static bool
 allows_option(const struct sock *sock, int level, int name)
 {
 	const struct socket_option *option = option_by_host(level, name);
-	const struct policy_entry *entry = sock->session->entry;
 
-	if (!policy_allows_option(entry, level, name, option && option->privileged))
-		return false;
-	return is_judged(entry, sock->family, (level == IPPROTO_IP && name == IP_HDRINCL) ||
-	                                      (level == IPPROTO_IPV6 && name == IPV6_HDRINCL));
+	return policy_allows_option(sock->session->entry, level, name, option && option->privileged);
 }
 
 static enum outcome
@@ -322,6 +332,7 @@ handle_set_option(struct sock *sock, const Splitsock__Op *op, struct answer *ans
 	}
 	if (setsockopt(sock->host.fd, option->level, option->name, value, (socklen_t)len) < 0)
 		return fail(answer, errno);
+	note_own_header(sock);
 	return OUTCOME_OK;
 }
 
@@ -443,6 +454,8 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		audit_netlink(sock->session);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	}
+	if (!raw_allows(sock, iov.iov_base, iov.iov_len))
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	if (sock->error) {
 		int error = sock->error;
 

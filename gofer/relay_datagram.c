@@ -225,10 +225,40 @@ netlink_up(struct sock *sock, const void *request, size_t len)
 }
 
 bool
+raw_allows(const struct sock *sock, const void *packet, size_t len)
+{
+	const struct policy_entry *entry = sock->session->entry;
+	const struct interfaces *interfaces = &sock->session->gofer->interfaces;
+
+	return !sock_is_raw(sock) || !sock->own_header ||
+	       (entry && policy_raw_header(&entry->raw, sock->family, packet, len, interfaces->addresses, interfaces->address_count));
+}
+
+/* Takes out of the batch what policy refuses: a plain send has no way to hear of it. Returns how many are left. */
+static int
+drop_refused(struct sock *sock, struct batch *batch, int count)
+{
+	int left = 0;
+
+	for (int i = 0; i < count; i++) {
+		if (!raw_allows(sock, batch->iovs[i].iov_base, batch->iovs[i].iov_len)) {
+			count_session(sock->session, COUNTER_POLICY_DENIALS, 1);
+			continue;
+		}
+		if (left != i) {
+			batch->iovs[left] = batch->iovs[i];
+			batch->messages[left].msg_len = batch->messages[i].msg_len;
+		}
+		left++;
+	}
+	return left;
+}
+
+bool
 relay_datagram_up(struct sock *sock)
 {
 	struct batch batch;
-	int received, count;
+	int received, count, allowed;
 
 	if (sock->state != SOCK_OPEN || sock->host_full)
 		return true;
@@ -251,12 +281,13 @@ relay_datagram_up(struct sock *sock)
 		}
 		if (sock->family == AF_NETLINK)
 			continue;
-		for (int sent = 0; sent < count;) {
-			int n = sendmmsg(sock->host.fd, batch.messages + sent, (unsigned)(count - sent),
+		allowed = sock_is_raw(sock) ? drop_refused(sock, &batch, count) : count;
+		for (int sent = 0; sent < allowed;) {
+			int n = sendmmsg(sock->host.fd, batch.messages + sent, (unsigned)(allowed - sent),
 			                 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 			if (n < 0 && errno == EAGAIN) {
-				count_session(sock->session, COUNTER_DROPPED_HOST_FULL, (uint64_t)(count - sent));
+				count_session(sock->session, COUNTER_DROPPED_HOST_FULL, (uint64_t)(allowed - sent));
 				break; /* a full socket buffer drops datagrams; so does UDP */
 			}
 			if (n < 0) {
@@ -342,7 +373,8 @@ relay_datagram_down(struct sock *sock)
 			return true;
 		}
 		batch_prepare(&batch, sock->session->gofer->scratch, sizeof batch.controls->received);
-		if (!sock->has_peer)
+		/* Of a raw or ping socket a packet's source is not what connect() was given: it has no port. */
+		if (!sock->has_peer || sock_is_raw(sock) || sock_is_ping(sock))
 			batch_ask_names(&batch);
 		count = recvmmsg(sock->host.fd, batch.messages, BATCH, MSG_DONTWAIT, NULL);
 		if (count < 0 && errno != EAGAIN && errno != EINTR) {

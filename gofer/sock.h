@@ -4,6 +4,8 @@
 #ifndef SPLITSOCK_GOFER_SOCK_H
 #define SPLITSOCK_GOFER_SOCK_H
 
+#include <netinet/in.h>
+
 #include "gofer/session.h"
 
 enum sock_state {
@@ -63,10 +65,25 @@ struct sock {
 	uint64_t bytes_to_host, bytes_to_program; /* passed on */
 
 	/* datagram */
-	bool has_peer;           /* connected: datagrams need no source */
+	bool has_peer;           /* connected */
+	bool own_header;         /* raw: the client writes the IP header; as the host's socket has it, not as the client says */
 	struct source *sources;  /* memfds that name senders, most recent first */
 	unsigned source_count;
 };
+
+/* A raw socket; netlink's are called so, too. */
+static inline bool
+sock_is_raw(const struct sock *sock)
+{
+	return sock->type == SOCK_RAW && (sock->family == AF_INET || sock->family == AF_INET6);
+}
+
+/* An ICMP datagram socket: the host's ping_group_range says who may have one. */
+static inline bool
+sock_is_ping(const struct sock *sock)
+{
+	return sock->type == SOCK_DGRAM && (sock->protocol == IPPROTO_ICMP || sock->protocol == IPPROTO_ICMPV6);
+}
 
 static inline bool
 sock_is_stream(const struct sock *sock)
@@ -116,6 +133,9 @@ bool sock_host_gone(struct sock *sock, int error);
 
 /* The program is about to send urgent data. */
 void relay_stream_expect_urgent(struct sock *sock);
+
+/* May the client send this packet through its raw socket? Always asked before one goes to the host, whichever way it came. */
+bool raw_allows(const struct sock *sock, const void *packet, size_t len);
 
 /* The relays move what can be moved now. Each returns false when it has freed the sock. */
 bool relay_stream(struct sock *sock, bool host_readable); /* host_readable: epoll has just said so */

@@ -46,6 +46,7 @@ enum option_value {
 	OPTION_INT_EMPTY, /* int. As before, and no byte at all means 0. IP_TOS */
 	OPTION_INT_LAX,   /* int. Set: fewer than 4 host bytes mean 0, whatever they are. IPV6_DONTFRAG */
 	OPTION_INTS,      /* one or more ints of 4 bytes. Wire: each as above */
+	OPTION_MASK,      /* bits in words of 4 bytes, at most 8 of them. Set: any length. Wire: each word as above. ICMP_FILTER, ICMPV6_FILTER */
 	OPTION_LONG,      /* unsigned int or unsigned long, as the length says. Wire: 4 or 8 bytes, little-endian */
 	OPTION_ERRNO,     /* int, an errno. Wire: 4 bytes, little-endian, values.proto Errno. SO_ERROR */
 	OPTION_LINGER,    /* struct linger. Wire: l_onoff and l_linger, each 4 bytes as above */

@@ -79,6 +79,10 @@
 #define SO_ORIGINAL_DST 80
 #define IP6T_SO_ORIGINAL_DST 80
 
+/* The kernel takes them at two levels, and means a little less at IPPROTO_IPV6. */
+#define RAW_IPV6_CHECKSUM IPV6_CHECKSUM
+#define RAW_IPV6_HDRINCL IPV6_HDRINCL
+
 /* Older headers have them only for who does without the C library's <netinet/in.h>. */
 #ifndef IPV6_FLOWINFO
 #define IPV6_FLOWINFO 11
@@ -336,8 +340,10 @@ enum { SURE = 1, PRIVILEGED = 2 };
 	X(IPPROTO_IPV6, IPV6_RECVFRAGSIZE, INT_LAX, HOST, RW, 0) \
 	X(IPPROTO_IPV6, IP6T_SO_ORIGINAL_DST, BYTES, HOST, RO, 0) \
 	X(IPPROTO_IPV6, IPV6_FREEBIND, INT, HOST, RW, SURE) \
-	X(SOL_RAW, ICMP_FILTER, INT, HOST, RW, 0) \
-	X(IPPROTO_ICMPV6, ICMPV6_FILTER, INTS, HOST, RW, 0) \
+	X(SOL_RAW, ICMP_FILTER, MASK, HOST, RW, 0) \
+	X(SOL_RAW, RAW_IPV6_CHECKSUM, INT, HOST, RW, 0) \
+	X(SOL_RAW, RAW_IPV6_HDRINCL, INT, HOST, RW, 0) \
+	X(IPPROTO_ICMPV6, ICMPV6_FILTER, MASK, HOST, RW, 0) \
 	X(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, INT, HOST, WO, PRIVILEGED) \
 	X(SOL_NETLINK, NETLINK_DROP_MEMBERSHIP, INT, HOST, WO, 0) \
 	X(SOL_NETLINK, NETLINK_PKTINFO, INT, HOST, RW, 0) \
@@ -432,6 +438,7 @@ struct shape {
 
 #define OPTION_STRING_MAX 16u /* TCP_CA_NAME_MAX, IFNAMSIZ */
 #define INTS_MAX 64u /* SO_MEMINFO has 9 in Linux 6.18 */
+#define MASK_WORDS_MAX 8u /* struct icmp6_filter */
 
 /* For a value of so many host bytes: an OPTION_LONG is known by it. */
 static struct shape
@@ -447,6 +454,8 @@ shape_of(enum option_value value, size_t host_len)
 		return (struct shape){1, 1, 4, 4};
 	case OPTION_INTS:
 		return (struct shape){1, INTS_MAX, 4, 4};
+	case OPTION_MASK:
+		return (struct shape){1, MASK_WORDS_MAX, 4, 4};
 	case OPTION_LONG:
 		if (sizeof(long) == 4 || host_len < 8)
 			return (struct shape){1, 1, 4, 4};
@@ -577,6 +586,36 @@ filter_to_host(uint8_t *out, const uint8_t *wire, size_t len)
 	}
 }
 
+/* Whole words, and of one that is cut short the bytes that there are: Linux takes any length, and leaves the rest of the mask as it was. */
+static ssize_t
+mask_encode(uint8_t *out, size_t out_cap, const uint8_t *host, size_t len, struct shape shape)
+{
+	size_t count;
+
+	if (len > shape.count_max * shape.host_size)
+		len = shape.count_max * shape.host_size;
+	if (len > out_cap)
+		return -ENOBUFS;
+	count = len / shape.host_size;
+	numbers_to_wire(out, host, count, shape);
+	copy(out + count * shape.wire_size, out_cap, host + count * shape.host_size, len % shape.host_size);
+	return (ssize_t)len;
+}
+
+static ssize_t
+mask_decode(uint8_t *out, size_t out_cap, const uint8_t *wire, size_t len, struct shape shape)
+{
+	size_t count = len / shape.wire_size;
+
+	if (len > shape.count_max * shape.wire_size)
+		return -EINVAL;
+	if (len > out_cap)
+		return -ENOBUFS;
+	numbers_to_host(out, wire, count, shape, false);
+	copy(out + count * shape.host_size, out_cap, wire + count * shape.wire_size, len % shape.wire_size);
+	return (ssize_t)len;
+}
+
 /* What Linux makes of an int given with fewer than 4 bytes. Returns 0 or -EINVAL. */
 static int
 short_int(enum option_value value, const void *host, size_t host_len, int *number)
@@ -598,6 +637,8 @@ option_reads(const struct socket_option *option, size_t host_len)
 	              : option->value == OPTION_INTS ? 2 * sizeof(int)
 	              : shape.count * shape.host_size;
 
+	if (option->value == OPTION_MASK)
+		most = option->level == SOL_RAW ? sizeof(struct icmp_filter) : MASK_WORDS_MAX * sizeof(uint32_t);
 	return option->value == OPTION_BYTES || option->value == OPTION_FILTER || host_len < most ? host_len : most;
 }
 
@@ -617,6 +658,8 @@ option_encode(const struct socket_option *option, const void *host, size_t host_
 	}
 	if (shape.count == 0)
 		return copy(out, out_cap, host, host_len);
+	if (option->value == OPTION_MASK)
+		return mask_encode(out, out_cap, host, host_len, shape);
 	if (option->value == OPTION_INT_EXACT && host_len != sizeof number)
 		return -EINVAL;
 	if (shape.count_max == 1 && host_len < sizeof number) {
@@ -658,6 +701,8 @@ option_decode(const struct socket_option *option, const uint8_t *wire, size_t wi
 	}
 	if (shape.count == 0)
 		return copy(out, out_cap, wire, wire_len);
+	if (option->value == OPTION_MASK)
+		return mask_decode(out, out_cap, wire, wire_len, shape);
 	if (wire_len % shape.wire_size || count < shape.count || count > shape.count_max)
 		return -EINVAL;
 	if (count * shape.host_size > out_cap)

@@ -232,6 +232,7 @@ int
 ss_socket(struct ss *ss, int family, int type, int protocol)
 {
 	_cleanup_link_ struct link *link = NULL;
+	struct wait *wait;
 	int fd, error;
 
 	if (family == AF_PACKET)
@@ -240,6 +241,12 @@ ss_socket(struct ss *ss, int family, int type, int protocol)
 
 	if (error)
 		return fail(-error);
+	if (link_needs_leave(link) && (!(wait = wait_new()) || wait_for_error(wait, link_query(link, wait_done, wait)) < 0)) {
+		error = errno;
+		link_discard(link_ref(link));
+		close(fd);
+		return fail(error);
+	}
 	link->fd = fd;
 	if (!(type & SOCK_CLOEXEC))
 		fcntl(fd, F_SETFD, 0);
@@ -548,17 +555,20 @@ ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags)
 	struct wait *wait;
 	ssize_t sent;
 	char *at;
+	bool needs_host;
 	int error;
 
 	if (!link)
 		return -1;
 	if (is_packet(link))
 		return sendmsg(fd, message, flags);
-	if (!link_is_stream(link) && !message->msg_name && link->state != LINK_CONNECTED && link->family != AF_NETLINK)
+	/* Raw and ping sockets have an order of their own in which they complain. */
+	needs_host = link_needs_leave(link) && link->state != LINK_CONNECTED;
+	if (!link_is_stream(link) && !message->msg_name && link->state != LINK_CONNECTED && link->family != AF_NETLINK && !needs_host)
 		return fail(EDESTADDRREQ);
 	if (link_is_stream(link))
 		return send_stream(link, fd, message, flags);
-	if (!message->msg_name && !message->msg_controllen && !(flags & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB)))
+	if (!message->msg_name && !message->msg_controllen && !(flags & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB)) && !needs_host)
 		return sendmsg(fd, &plain, flags);
 	for (size_t i = 0; i < message->msg_iovlen; i++)
 		datagram.size += message->msg_iov[i].iov_len;
@@ -640,6 +650,8 @@ ss_recvmsg(struct ss *ss, int fd, struct msghdr *message, int flags)
 		return -1;
 	if (is_packet(link))
 		return recvmsg(fd, message, flags);
+	if (flags & MSG_OOB && link_needs_leave(link))
+		return fail(EOPNOTSUPP);
 	if (flags & MSG_ERRQUEUE) {
 		message->msg_flags = MSG_ERRQUEUE;
 		len = receive_error(link, fd, message, &source);

@@ -132,6 +132,7 @@ static int
 check_kind(int family, int type, int protocol)
 {
 	int base = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct link model = {.family = family, .type = base, .protocol = protocol};
 	int fd;
 
 	if ((family == AF_INET || family == AF_INET6) &&
@@ -140,11 +141,37 @@ check_kind(int family, int type, int protocol)
 	    !(type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC | 0xf)))
 		return 0;
 	fd = socket(family, type, protocol);
-	if (fd < 0)
+	/* What is no good as such, the kernel says to everybody. That we may not have one is for the gofer to say: it may. */
+	if (fd < 0 && !((errno == EPERM || errno == EACCES) && link_needs_leave(&model)))
 		return -errno;
-	close(fd);
-	/* The gofer offers neither; a host without CAP_NET_RAW says the same. */
-	return family == AF_NETLINK || (family != AF_PACKET && (base == SOCK_STREAM || base == SOCK_DGRAM)) ? 0 : -EPERM;
+	if (fd >= 0)
+		close(fd);
+	if (family == AF_NETLINK || base == SOCK_STREAM || base == SOCK_DGRAM || base == SOCK_RAW)
+		return family == AF_PACKET ? -EPERM : 0;
+	return -EPERM; /* the gofer has none; a host without CAP_NET_RAW says the same */
+}
+
+/* A SEQPACKET socket refuses more than twice its SO_SNDBUF less 32, an even number where those of IPv4 are odd. */
+void
+link_bound_packets(const struct link *link, int fd, bool own_header)
+{
+	bool v6 = link->family == AF_INET6;
+	int udp = v6 ? 65528 : 65508;                   /* 65,527 and 65,507 */
+	int packet = v6 || own_header ? 65536 : 65516; /* 65,535; with a header of the kernel's 65,515 */
+	int size = ((link_needs_leave(link) ? packet : udp) + 32) / 2;
+
+	setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+}
+
+void
+link_discard(struct link *link)
+{
+	struct ss *ss = link->ss;
+
+	pthread_mutex_lock(&ss->lock);
+	link_forget(link);
+	pthread_mutex_unlock(&ss->lock);
+	link_unref(link);
 }
 
 int
@@ -168,21 +195,15 @@ link_socket(struct ss *ss, int family, int type, int protocol, int *fd, struct l
 	if (error)
 		return error;
 	if (!stream) {
-		/* A SEQPACKET socket refuses more than twice this less 32: 65,508 bytes for UDP's 65,507, 65,528 for UDPv6's 65,527. */
-		int size = family == AF_INET6 ? 32780 : 32770;
-
 		if (family != AF_NETLINK)
-			setsockopt(a, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+			link_bound_packets(*out, a, link_is_raw(&model) && protocol == IPPROTO_RAW);
 		error = session_link(&ss->session, a, false, LINK_SOCKET, (*out)->by_handle.key, PLUG_NONE);
 		/* A netlink socket is used without any call that we see. */
 		if (!error && family == AF_NETLINK)
 			error = link_open(*out);
 	}
 	if (error) {
-		pthread_mutex_lock(&ss->lock);
-		link_forget(*out);
-		pthread_mutex_unlock(&ss->lock);
-		link_unref(*out);
+		link_discard(*out);
 		return error;
 	}
 	*fd = take_fd(&a);

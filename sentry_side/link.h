@@ -53,6 +53,7 @@ struct link {
 	atomic_bool was_connected; /* LINK_CLOSED: it had been LINK_CONNECTED */
 	atomic_bool connected_untold; /* connected, but a signal ended the call that waited for it */
 	atomic_bool shut_down; /* datagram: by the program */
+	atomic_bool dissolves; /* datagram: the connect under way is one to AF_UNSPEC */
 	atomic_bool link_options; /* some whose place is OPTION_LINK were set */
 	atomic_bool urgent;  /* the gofer looks out for urgent data */
 	atomic_int stamp;    /* stream: the SO_TIMESTAMP* option that is on, or 0 */
@@ -117,6 +118,28 @@ link_is_stream(const struct link *link)
 	return link->type == SOCK_STREAM;
 }
 
+/* A raw socket of the internet families. */
+static inline bool
+link_is_raw(const struct link *link)
+{
+	return link->type == SOCK_RAW && link->family != AF_NETLINK;
+}
+
+/* An ICMP datagram socket. */
+static inline bool
+link_is_ping(const struct link *link)
+{
+	return link->type == SOCK_DGRAM && link->family != AF_NETLINK &&
+	       (link->protocol == IPPROTO_ICMP || link->protocol == IPPROTO_ICMPV6);
+}
+
+/* Whether the program may have such a socket only the gofer knows, so socket(2) waits for its answer: see link_socket(). */
+static inline bool
+link_needs_leave(const struct link *link)
+{
+	return link_is_raw(link) || link_is_ping(link);
+}
+
 /* A has hung up, by the gofer's doing. */
 static inline bool
 link_is_over(const struct link *link)
@@ -141,9 +164,16 @@ void link_unref(struct link *link);
 
 /*
  * socket(2). `type` may carry SOCK_NONBLOCK and SOCK_CLOEXEC. On success *fd is A, always close-on-exec here, and the link is
- * referenced for the caller. Returns 0 or a negative errno.
+ * referenced for the caller. Returns 0 or a negative errno. Then, if link_needs_leave(), link_query() opens the host socket, and if that
+ * fails, link_discard() takes the link back.
  */
 int link_socket(struct ss *ss, int family, int type, int protocol, int *fd, struct link **link);
+/* The caller's reference goes, too. A is the caller's to close. */
+void link_discard(struct link *link);
+/* Lets A take packets as long as the socket's own kind allows. own_header: the program writes the IP header. */
+void link_bound_packets(const struct link *link, int fd, bool own_header);
+/* A local socket that has the link's options, to ask the kernel about them; of another kind where we have no right to its own. */
+int link_probe(const struct link *link);
 
 /*
  * connect on a stream that is over. Returns a positive errno to tell, or 0: the program's descriptor needs another A, and then connect

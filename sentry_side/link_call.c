@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <linux/filter.h>
 #include <linux/netlink.h>
+#include <linux/in6.h>
 #include <poll.h>
+#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -20,6 +22,7 @@
 struct call {
 	struct link *link;
 	size_t before; /* operations in front of the caller's */
+	bool payload;
 	link_done done;
 	void *arg;
 };
@@ -52,6 +55,9 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 		result.error = result_errno(last);
 		result.denied_open = call->before && count <= call->before;
 		if (result.denied_open && last->status == SPLITSOCK__STATUS__STATUS_DENIED)
+			result.error = EPERM;
+		/* A packet that may not go out is one that a firewall drops. */
+		if (call->payload && link_is_raw(link) && last->status == SPLITSOCK__STATUS__STATUS_DENIED)
 			result.error = EPERM;
 		name_from_message(&result.local, last->local);
 		name_from_message(&result.peer, last->peer);
@@ -134,7 +140,7 @@ link_call(struct link *link, Splitsock__Op *ops, size_t count, enum link_call_fl
 	request.n_ops = n + count;
 	request.no_reply = no_reply;
 	if (call)
-		*call = (struct call){.link = link_ref(link), .before = n, .done = done, .arg = arg};
+		*call = (struct call){.link = link_ref(link), .before = n, .payload = payload, .done = done, .arg = arg};
 	error = payload ? session_call_with_payload(&link->ss->session, &request, on_reply, call)
 	                : session_call(&link->ss->session, &request, on_reply, call, id);
 	if (error && call) {
@@ -150,14 +156,50 @@ call_one(struct link *link, Splitsock__Op *op, link_done done, void *arg, uint32
 	return link_call(link, op, 1, 0, done, arg, id);
 }
 
+/* What raw and ping sockets check of an address, each in its own way. Returns 0 or a negative errno. */
+static int
+check_address(const struct link *link, enum link_purpose purpose, const struct sockaddr *address, socklen_t len)
+{
+	bool v6 = link->family == AF_INET6, raw = link_is_raw(link);
+	socklen_t least = !v6 ? sizeof(struct sockaddr_in) : raw ? offsetof(struct sockaddr_in6, sin6_scope_id) : sizeof(struct sockaddr_in6);
+
+	if (purpose == LINK_FOR_CONNECT)
+		return 0;
+	if (len < least || len > sizeof(struct sockaddr_storage))
+		return -EINVAL;
+	if (address->sa_family == link->family || (raw && !v6 && purpose == LINK_FOR_BIND))
+		return 0;
+	if (raw && purpose == LINK_FOR_BIND)
+		return -EINVAL;
+	if (address->sa_family == AF_UNSPEC && (raw || (!v6 && purpose == LINK_FOR_BIND)))
+		return 0;
+	return -EAFNOSUPPORT;
+}
+
 int
 link_address(struct link *link, enum link_purpose purpose, const struct sockaddr *address, socklen_t len,
             struct wire_address *wire, Splitsock__Address *message)
 {
 	struct sockaddr_in in;
+	struct sockaddr_in6 in6 = {0};
 	bool unspec = len >= sizeof address->sa_family && address->sa_family == AF_UNSPEC;
-	int error;
+	int error = link_needs_leave(link) ? check_address(link, purpose, address, len) : 0;
 
+	if (error)
+		return error;
+	/* Raw sockets do not look at every family, and take what is not AF_INET for it. */
+	if (link_is_raw(link) && link->family == AF_INET && purpose == LINK_FOR_BIND) {
+		memcpy(&in, address, sizeof in);
+		in.sin_family = AF_INET;
+		address = (struct sockaddr *)&in;
+		len = sizeof in;
+	} else if (link_is_raw(link) && link->family == AF_INET6 && purpose == LINK_FOR_SEND && unspec) {
+		memcpy(&in6, address, len < sizeof in6 ? len : sizeof in6);
+		in6.sin6_family = AF_INET6;
+		address = (struct sockaddr *)&in6;
+		len = sizeof in6;
+	}
+	unspec = len >= sizeof address->sa_family && address->sa_family == AF_UNSPEC;
 	if (link->family == AF_INET6 && !(purpose == LINK_FOR_CONNECT && unspec) && (purpose == LINK_FOR_BIND || link_is_stream(link))) {
 		if (len < 24) /* SIN6_LEN_RFC2133 */
 			return -EINVAL;
@@ -221,6 +263,7 @@ link_connect(struct link *link, const struct sockaddr *address, socklen_t len, b
 
 	if (error)
 		return error;
+	link->dissolves = address->sa_family == AF_UNSPEC;
 	connect.address = &message;
 	connect.wait = wait;
 	connect.again = atomic_exchange(&link->again, false);
@@ -267,13 +310,14 @@ link_finish_connect(struct link *link, int fd, bool nonblocking, const struct li
 	int error;
 
 	if (!link_is_stream(link)) {
-		if (!result->error && !result->peer.len) { /* AF_UNSPEC */
+		/* With port 0, which is all that raw sockets have, the peer has no name and is one all the same. */
+		if (!result->error && !result->peer.len) {
 			pthread_mutex_lock(&link->ss->lock);
 			link->peer.len = 0;
 			pthread_mutex_unlock(&link->ss->lock);
 		}
 		if (!result->error)
-			set_state(link, result->peer.len ? LINK_CONNECTED : LINK_BOUND);
+			set_state(link, link->dissolves ? LINK_BOUND : LINK_CONNECTED);
 		return result->error;
 	}
 	if (result->error == EISCONN && link->connected_untold) {
@@ -409,10 +453,44 @@ harmless(int level, int name)
 	return tables ? INT_MAX : name;
 }
 
+/* Options that other sockets do not have. */
+static bool
+is_raw_option(int level, int name)
+{
+	return level == SOL_RAW || level == IPPROTO_ICMPV6 || (level == IPPROTO_IP && (name == IP_HDRINCL || name == IP_NODEFRAG)) ||
+	       (level == IPPROTO_IPV6 && (name == IPV6_CHECKSUM || name == IPV6_HDRINCL || name == IPV6_ROUTER_ALERT));
+}
+
+int
+link_probe(const struct link *link)
+{
+	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
+
+	/* Where we may not have one, a UDP socket does for all that is not about raw ones. */
+	if (fd < 0 && (errno == EPERM || errno == EACCES))
+		fd = socket(link->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	return fd;
+}
+
+/* The error as the link's own kind would have it: 0 where the probe is of another kind and does not know. */
+static int
+probe_error(const struct link *link, int probe, int level, int name, int error)
+{
+	int type = link->type, protocol = 0;
+	socklen_t len = sizeof type;
+
+	if (probe < 0 || !link_needs_leave(link) || getsockopt(probe, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
+	    getsockopt(probe, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0 || (type == link->type && protocol == link->protocol))
+		return error;
+	if (level == IPPROTO_UDP)
+		return -ENOPROTOOPT;
+	return link_is_raw(link) && is_raw_option(level, name) ? 0 : error;
+}
+
 int
 link_kernel_on_set(const struct link *link, int level, int name, const void *value, socklen_t len)
 {
-	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
+	int fd = link_probe(link);
 	const struct socket_option *option = option_by_host(level, name);
 	struct sock_fprog filter = {
 		.len = (unsigned short)(len / sizeof(struct sock_filter)),
@@ -425,7 +503,7 @@ link_kernel_on_set(const struct link *link, int level, int name, const void *val
 		len = sizeof filter;
 	}
 	error = fd < 0 || setsockopt(fd, level, harmless(level, name), value, len) < 0 ? -errno : 0;
-
+	error = probe_error(link, fd, level, name, error);
 	if (fd >= 0)
 		close(fd);
 	return error;
@@ -434,9 +512,10 @@ link_kernel_on_set(const struct link *link, int level, int name, const void *val
 int
 link_kernel_on_get(const struct link *link, int level, int name, void *value, socklen_t *len)
 {
-	int fd = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol);
+	int fd = link_probe(link);
 	int error = fd < 0 || getsockopt(fd, level, harmless(level, name), value, len) < 0 ? -errno : 0;
 
+	error = probe_error(link, fd, level, name, error);
 	if (fd >= 0)
 		close(fd);
 	return error;
@@ -446,7 +525,7 @@ link_kernel_on_get(const struct link *link, int level, int name, void *value, so
 static int
 set_low_water(const struct link *link, int fd, const void *value, socklen_t len)
 {
-	int probe = socket(link->family, link->type | SOCK_CLOEXEC, link->protocol), number, error = 1;
+	int probe = link_probe(link), number, error = 1;
 	socklen_t number_len = sizeof number;
 
 	if (probe < 0 || setsockopt(probe, SOL_SOCKET, SO_RCVLOWAT, value, len) < 0 ||
@@ -550,6 +629,8 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 	sure = option_is_sure_on(option, link->family, link->type, link->protocol);
 	if (sure && defer(link, option, encoded, (size_t)encoded_len))
 		return 1;
+	if (link_is_raw(link) && level == IPPROTO_IP && name == IP_HDRINCL)
+		link_bound_packets(link, fd, encoded[0] | encoded[1] | encoded[2] | encoded[3]);
 	set.option = option->wire;
 	set.value.data = encoded;
 	set.value.len = (size_t)encoded_len;

@@ -21,7 +21,8 @@
 static bool
 level_applies(const struct link *link, int level)
 {
-	return level == SOL_SOCKET || level == IPPROTO_UDP || level == (link->family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP);
+	return level == SOL_SOCKET || (level == IPPROTO_UDP && !link_needs_leave(link)) ||
+	       level == (link->family == AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP);
 }
 
 /* The program's control messages as the wire has them. Returns 0 or a negative errno. */

@@ -22,6 +22,10 @@ ctl_netid(const Splitsock__AdminSocket *sock)
 {
 	if (sock->family == AF_NETLINK)
 		return "nl";
+	if (sock->type == SOCK_RAW)
+		return "raw";
+	if (sock->type == SOCK_DGRAM && (sock->protocol == IPPROTO_ICMP || sock->protocol == IPPROTO_ICMPV6))
+		return sock->protocol == IPPROTO_ICMP ? "icmp" : "icmp6";
 	return sock->type == SOCK_STREAM ? "tcp" : "udp";
 }
 
@@ -37,7 +41,7 @@ ctl_state(const Splitsock__AdminSocket *sock)
 
 	if (sock->tcp_state && sock->tcp_state < sizeof tcp / sizeof *tcp && tcp[sock->tcp_state])
 		return tcp[sock->tcp_state];
-	return sock->peer && sock->type == SOCK_DGRAM && sock->family != AF_NETLINK ? "ESTAB" : "UNCONN";
+	return sock->peer && sock->type != SOCK_STREAM && sock->family != AF_NETLINK ? "ESTAB" : "UNCONN";
 }
 
 const char *

@@ -70,6 +70,7 @@ struct pending {
 	uint64_t value_at, len_at; /* in the program */
 	uint32_t room;
 	size_t count;
+	int socket_fd; /* A that the program does not have yet */
 };
 
 /* Exactly one of these ends a trap's handling. */

@@ -195,11 +195,48 @@ say_why_down(struct trap *trap)
 	trap->supervisor->told_down = true;
 }
 
+/* Gives the program its A, and the trap its answer. Takes over fd and the link. */
+static void
+give_socket(struct trap *trap, int fd)
+{
+	int number;
+
+	trap->link->pid = (int)trap->call.pid;
+	number = trap_add_fd(trap, &fd, (int)trap->call.data.args[1] & SOCK_CLOEXEC);
+	if (number >= 0)
+		trap->link->fd = number;
+	else if (number != -ENOENT)
+		trap_answer(trap, number);
+	if (fd >= 0)
+		close(fd);
+	link_unref(trap->link);
+	trap->link = NULL;
+}
+
+static void
+refuse_socket(struct trap *trap, int fd, int error)
+{
+	link_discard(trap->link);
+	trap->link = NULL;
+	close(fd);
+	trap_answer(trap, error);
+}
+
+static void
+finish_socket(struct pending *pending, const struct link_result *result)
+{
+	if (result->error)
+		refuse_socket(&pending->trap, pending->socket_fd, result->error);
+	else
+		give_socket(&pending->trap, pending->socket_fd);
+}
+
 void
 trap_socket(struct trap *trap)
 {
+	struct pending *pending;
 	int type = (int)trap->call.data.args[1];
-	int fd, number, error;
+	int fd, error;
 
 	if ((int)trap->call.data.args[0] == AF_PACKET) {
 		trap_packet_socket(trap);
@@ -213,16 +250,23 @@ trap_socket(struct trap *trap)
 		trap_answer(trap, error);
 		return;
 	}
-	trap->link->pid = (int)trap->call.pid;
-	number = trap_add_fd(trap, &fd, type & SOCK_CLOEXEC);
-	if (number >= 0)
-		trap->link->fd = number;
-	else if (number != -ENOENT)
-		trap_answer(trap, number);
-	if (fd >= 0)
+	if (!link_needs_leave(trap->link)) {
+		give_socket(trap, fd);
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending) {
+		link_discard(trap->link);
 		close(fd);
-	link_unref(trap->link);
-	trap->link = NULL;
+		return;
+	}
+	pending->socket_fd = fd;
+	pending->finish = finish_socket;
+	error = link_query(pending->trap.link, pending_done, pending);
+	if (error) {
+		refuse_socket(&pending->trap, fd, error);
+		pending_free(pending);
+	}
 }
 
 /* ---- connect, bind, listen ---------------------------------------------------------------------- */

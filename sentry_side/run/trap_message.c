@@ -113,11 +113,18 @@ not_connected(const struct trap *trap)
 
 /* ---- sending ------------------------------------------------------------------------------------ */
 
-/* A datagram socket without a peer needs a name; a netlink socket's peer is the kernel. */
+/* A datagram socket without a peer needs a name; a netlink socket's peer is the kernel; of raw ones the host complains in its own order. */
 static bool
 lacks_destination(const struct trap *trap)
 {
-	return trap->link->state != LINK_CONNECTED && trap->link->family != AF_NETLINK;
+	return trap->link->state != LINK_CONNECTED && trap->link->family != AF_NETLINK && !link_needs_leave(trap->link);
+}
+
+/* Without a peer, where only the host knows what it makes of it. */
+static bool
+needs_host(const struct trap *trap)
+{
+	return link_needs_leave(trap->link) && trap->link->state != LINK_CONNECTED;
 }
 
 static int
@@ -354,7 +361,7 @@ trap_sendto(struct trap *trap)
 		trap_continue(trap);
 	else if (link_is_stream(trap->link))
 		send_stream(trap);
-	else if ((int)args[5] < 0 || (args[4] && !args[5]))
+	else if ((int)args[5] < 0 || (args[4] && !args[5] && !(link_is_raw(trap->link) && trap->link->family == AF_INET)))
 		trap_error(trap, EINVAL);
 	else
 		send_datagram(trap, &message, (int)args[3]);
@@ -373,7 +380,7 @@ trap_sendmsg(struct trap *trap)
 	if ((!message.name_at || !message.name_len) && !message.control_len && !is_special(trap, flags)) {
 		if (!link_is_stream(trap->link) && lacks_destination(trap))
 			trap_error(trap, EDESTADDRREQ);
-		else if (!link_is_stream(trap->link) && flags & MSG_MORE)
+		else if (!link_is_stream(trap->link) && (flags & MSG_MORE || needs_host(trap)))
 			send_datagram(trap, &message, flags);
 		else if (!link_is_stream(trap->link) && (error = link_drop_error_notice(trap->link, trap->a)))
 			trap_error(trap, error);
@@ -418,7 +425,7 @@ trap_sendmmsg(struct trap *trap)
 	struct sockaddr_storage names[MESSAGES_MAX];
 	struct pending *pending;
 	size_t count = (uint32_t)trap->call.data.args[2], taken = 0, used = 0, control_used = 0;
-	bool native = !(send_flags(trap) & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB));
+	bool native = !(send_flags(trap) & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB)) && !needs_host(trap);
 	int error = 0;
 
 	if (not_connected(trap) && count) {
@@ -798,7 +805,9 @@ trap_recvfrom(struct trap *trap)
 	const __u64 *args = trap->call.data.args;
 	int flags = (int)args[3];
 
-	if (flags & MSG_ERRQUEUE)
+	if (flags & MSG_OOB && link_needs_leave(trap->link))
+		trap_error(trap, EOPNOTSUPP);
+	else if (flags & MSG_ERRQUEUE)
 		receive_error(trap);
 	else if (not_connected(trap))
 		trap_error(trap, flags & MSG_OOB && trap->link->state != LINK_LISTENING ? EINVAL : ENOTCONN);
@@ -816,6 +825,8 @@ trap_recvmsg(struct trap *trap)
 
 	if (error)
 		trap_error(trap, error);
+	else if (flags & MSG_OOB && link_needs_leave(trap->link))
+		trap_error(trap, EOPNOTSUPP);
 	else if (flags & MSG_ERRQUEUE)
 		receive_error(trap);
 	else if (not_connected(trap))
@@ -831,7 +842,9 @@ trap_recvmmsg(struct trap *trap)
 {
 	int flags = (int)trap->call.data.args[3];
 
-	if (flags & MSG_ERRQUEUE)
+	if (flags & MSG_OOB && link_needs_leave(trap->link) && (uint32_t)trap->call.data.args[2])
+		trap_error(trap, EOPNOTSUPP);
+	else if (flags & MSG_ERRQUEUE)
 		receive_error(trap);
 	else if (not_connected(trap) && (uint32_t)trap->call.data.args[2])
 		trap_error(trap, ENOTCONN);

@@ -19,6 +19,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include <linux/in6.h>
 #include <linux/rtnetlink.h>
 #include <linux/sockios.h>
 
@@ -838,7 +839,7 @@ Test(operations, packet_and_other_netlink_sockets_are_denied)
 {
 	static const struct {
 		int family, type, protocol;
-	} kinds[] = {{AF_PACKET, SOCK_RAW, 0}, {AF_PACKET, SOCK_DGRAM, 0}, {AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER}, {AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG}, {AF_UNIX, SOCK_STREAM, 0}};
+	} kinds[] = {{AF_PACKET, SOCK_RAW, 0}, {AF_NETLINK, SOCK_RAW, NETLINK_NETFILTER}, {AF_NETLINK, SOCK_RAW, NETLINK_SOCK_DIAG}, {AF_UNIX, SOCK_STREAM, 0}};
 
 	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
 		struct batch batch = batch_for(1);
@@ -860,7 +861,7 @@ Test(operations, a_raw_grant_gives_its_sockets_and_no_capabilities)
 		int family, type, protocol;
 		bool granted;
 	} kinds[] = {{AF_INET, SOCK_STREAM, 0, false}, {AF_INET, SOCK_DGRAM, IPPROTO_UDP, false}, {AF_INET, SOCK_RAW, IPPROTO_ICMP, true},
-	             {AF_INET, SOCK_RAW, IPPROTO_UDP, false}, {AF_INET, SOCK_RAW, IPPROTO_RAW, false}, {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, true}};
+	             {AF_INET, SOCK_RAW, IPPROTO_UDP, false}, {AF_INET, SOCK_RAW, IPPROTO_RAW, true}, {AF_NETLINK, SOCK_RAW, NETLINK_ROUTE, true}};
 	uint8_t one[4] = {1};
 
 	open_socket(20, AF_INET, SOCK_DGRAM, 0);
@@ -879,7 +880,7 @@ Test(operations, a_raw_grant_gives_its_sockets_and_no_capabilities)
 	static const struct {
 		int level, name, error;
 	} options[] = {{SOL_SOCKET, SO_MARK, EPERM}, {IPPROTO_IP, IP_TRANSPARENT, EPERM}, {IPPROTO_IP, IP_FREEBIND, EPERM},
-	               {IPPROTO_IP, IP_HDRINCL, EPERM}, {IPPROTO_IP, IP_TTL, 0}};
+	               {IPPROTO_IP, IP_TTL, 0}};
 
 	for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
 		struct batch batch = batch_for(20);
@@ -889,6 +890,69 @@ Test(operations, a_raw_grant_gives_its_sockets_and_no_capabilities)
 		told = ask(&batch);
 		check_status(&told, 1, options[i].error ? SPLITSOCK__STATUS__STATUS_HOST_ERRNO : SPLITSOCK__STATUS__STATUS_OK, options[i].error);
 	}
+}
+
+/* The host's kernel has the last word on who may have one; whose header is sent the gofer knows from it, and from nobody else. */
+Test(operations, raw_sockets_are_the_hosts_to_refuse)
+{
+	static const struct {
+		int family, protocol;
+		bool own_header;
+	} kinds[] = {{AF_INET, IPPROTO_ICMP, false}, {AF_INET, IPPROTO_RAW, true}, {AF_INET6, IPPROTO_ICMPV6, false}, {AF_INET6, IPPROTO_RAW, true}};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		int probe = socket(kinds[i].family, SOCK_RAW, kinds[i].protocol), error = probe < 0 ? errno : 0;
+		bool v6 = kinds[i].family == AF_INET6;
+		struct batch batch = batch_for(i + 1);
+		struct told told;
+
+		add_open(&batch, kinds[i].family, SOCK_RAW, kinds[i].protocol);
+		told = ask(&batch);
+		if (error) {
+			check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, error);
+			continue;
+		}
+		close(probe);
+		check_ok(&told, 1);
+		cr_assert_eq(sock_of(i + 1)->own_header, kinds[i].own_header);
+		for (uint8_t on = 0; on < 2; on++) {
+			batch = batch_for(i + 1);
+			add_set_option(&batch, v6 ? IPPROTO_IPV6 : IPPROTO_IP, v6 ? IPV6_HDRINCL : IP_HDRINCL, (uint8_t[4]){on}, 4);
+			told = ask(&batch);
+			check_ok(&told, 1);
+			cr_assert_eq(sock_of(i + 1)->own_header, on);
+		}
+	}
+	for (int protocol = 0; protocol <= 256; protocol += 256) {
+		struct batch batch = batch_for(100);
+		struct told told;
+
+		add_open(&batch, AF_INET, SOCK_RAW, protocol);
+		told = ask(&batch);
+		check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, protocol ? EINVAL : EPROTONOSUPPORT);
+	}
+}
+
+Test(operations, a_header_of_the_clients_own_needs_the_policys_leave)
+{
+	static uint8_t packet[28] = {0x45, [9] = IPPROTO_UDP, [12] = 127, 0, 0, 1, 127, 0, 0, 1};
+	static uint16_t icmp = IPPROTO_ICMP;
+	struct policy_entry entry = {.name = (char[]){"ping"}, .raw = {.granted = true, .header = true, .any_source_ip = true, .protocols = {.numbers = &icmp, .count = 1}}};
+	struct batch batch = batch_for(1);
+	struct told told;
+
+	if (geteuid() != 0)
+		return;
+	open_socket(1, AF_INET, SOCK_RAW, IPPROTO_RAW);
+	session.entry = &entry;
+	add_send(&batch, NULL, packet, sizeof packet);
+	told = ask(&batch);
+	check_status(&told, 1, SPLITSOCK__STATUS__STATUS_DENIED, 0);
+	sock_of(1)->own_header = false;
+	batch = batch_for(1);
+	add_send(&batch, NULL, packet, sizeof packet);
+	told = ask(&batch);
+	check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, EDESTADDRREQ);
 }
 
 /* ---- options that are more than a number -------------------------------------------------------- */

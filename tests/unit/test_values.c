@@ -293,6 +293,8 @@ whole(const struct socket_option *option, unsigned round)
 		return sizeof(int);
 	case OPTION_INTS:
 		return sizeof(int) * (1 + round % 64);
+	case OPTION_MASK:
+		return round % 33;
 	case OPTION_LONG:
 		return round % 2 ? sizeof(unsigned) : sizeof(unsigned long);
 	case OPTION_LINGER:
@@ -359,6 +361,7 @@ Test(values, bytes_that_no_encoder_made_are_refused)
 		for (size_t len = 0; len < sizeof wire; len++) {
 			bool valid = len == whole(option, 0) || (option->value == OPTION_LONG && len == 4) ||
 			             (option->value == OPTION_INTS && len > 0 && len <= 256 && len % 4 == 0) ||
+			             (option->value == OPTION_MASK && len <= 32) ||
 			             (option->value == OPTION_FILTER && len > 0 && len % 8 == 0);
 
 			cr_assert_eq(option_decode(option, wire, len, host, sizeof host), valid ? (ssize_t)len : -EINVAL, "%s, %zu",
@@ -390,6 +393,9 @@ Test(values, recorded_bytes)
 	expect_wire(nodelay, (int[]){1, -1}, 8, "\1\0\0\0", 4); /* Linux ignores the rest */
 	expect_wire(ttl, &(uint8_t){200}, 1, "\xc8\0\0\0", 4);
 	expect_wire(ttl, &(int){64}, 4, "\x40\0\0\0", 4);
+	expect_wire(option_by_host(SOL_RAW, 1), &(uint32_t){0x01020304}, 4, "\4\3\2\1", 4);
+	expect_wire(option_by_host(SOL_RAW, 1), (uint8_t[]){1, 2}, 2, "\1\2", 2); /* Linux takes a part, and leaves the rest */
+	expect_wire(option_by_host(IPPROTO_ICMPV6, 1), (uint32_t[9]){0x01020304, 5}, 36, "\4\3\2\1\5\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 32);
 	expect_wire(tos, NULL, 0, "\0\0\0\0", 4);
 	expect_wire(tos, (uint8_t[]){0x10, 0xff, 0xff}, 3, "\x10\0\0\0", 4);
 	expect_wire(option_by_host(IPPROTO_IPV6, IPV6_DONTFRAG), (uint8_t[]){1, 1}, 2, "\0\0\0\0", 4);
@@ -748,7 +754,7 @@ static bool
 for_raw_sockets(const struct socket_option *option)
 {
 	static const char *const names[] = {"IP_HDRINCL", "IP_NODEFRAG", "IP_ROUTER_ALERT", "IPV6_ROUTER_ALERT", "IPV6_HDRINCL",
-	                                    "IPV6_CHECKSUM",          "UDPLITE_SEND_CSCOV", "UDPLITE_RECV_CSCOV"};
+	                                    "IPV6_CHECKSUM",         "RAW_IPV6_CHECKSUM", "RAW_IPV6_HDRINCL", "UDPLITE_SEND_CSCOV", "UDPLITE_RECV_CSCOV"};
 
 	for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
 		if (strcmp(option->text, names[i]) == 0)
