@@ -1156,8 +1156,39 @@ Test(library, sockets_that_are_none)
 	FAILS(ss_socket(ss, 9999, SOCK_STREAM, 0), EAFNOSUPPORT);
 	FAILS(ss_socket(ss, AF_INET, 77, 0), EINVAL);
 	FAILS(ss_socket(ss, AF_INET, SOCK_STREAM, IPPROTO_UDP), EPROTONOSUPPORT);
-	FAILS(ss_socket(ss, AF_INET, SOCK_RAW, IPPROTO_ICMP), EPERM);
+	FAILS(ss_socket(ss, AF_INET, SOCK_RAW, 0), EPROTONOSUPPORT);
+	FAILS(ss_socket(ss, AF_INET6, SOCK_RAW, 1000), EINVAL);
 	FAILS(ss_socket(ss, AF_PACKET, SOCK_RAW, 0), EPERM);
+}
+
+/* The gofer here runs as we do, so the kernel's answer to us is its answer, too. */
+Test(library, raw_and_ping_sockets_are_as_the_hosts)
+{
+	static const struct {
+		int family, type, protocol;
+	} kinds[] = {{AF_INET, SOCK_RAW, IPPROTO_ICMP}, {AF_INET6, SOCK_RAW, IPPROTO_ICMPV6}, {AF_INET, SOCK_RAW, IPPROTO_RAW},
+	             {AF_INET, SOCK_DGRAM, IPPROTO_ICMP}, {AF_INET6, SOCK_DGRAM, IPPROTO_ICMPV6}};
+
+	for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+		int plain = socket(kinds[i].family, kinds[i].type, kinds[i].protocol), error = errno, fd, value;
+		struct sockaddr_storage name = {0}, plain_name = {0};
+		socklen_t len = sizeof name, plain_len = sizeof plain_name, value_len = sizeof value;
+
+		if (plain < 0) {
+			FAILS(ss_socket(ss, kinds[i].family, kinds[i].type, kinds[i].protocol), error);
+			continue;
+		}
+		OK(fd = ss_socket(ss, kinds[i].family, kinds[i].type, kinds[i].protocol));
+		OK(ss_getsockname(ss, fd, (struct sockaddr *)&name, &len));
+		OK(getsockname(plain, (struct sockaddr *)&plain_name, &plain_len));
+		cr_assert_eq(len, plain_len);
+		cr_assert_arr_eq(&name, &plain_name, len);
+		OK(ss_getsockopt(ss, fd, SOL_SOCKET, SO_TYPE, &value, &value_len));
+		cr_assert_eq(value, kinds[i].type);
+		FAILS(ss_sendto(ss, fd, "12345678", 8, 0, NULL, 0), EDESTADDRREQ);
+		close(fd);
+		close(plain);
+	}
 }
 
 Test(library, bind_fails_as_the_kernel_s_does)

@@ -169,7 +169,7 @@ Test(link_table, what_is_no_socket_of_ours_is_refused_and_leaves_nothing)
 	static const struct {
 		int family, type, protocol, error;
 	} cases[] = {
-		{AF_INET, SOCK_RAW, 0, -EPROTONOSUPPORT}, {AF_INET6, SOCK_RAW, 256, -EINVAL}, {AF_PACKET, SOCK_RAW, 0, -EPERM},
+		{AF_INET, SOCK_RAW, 0, -EPROTONOSUPPORT}, {AF_INET6, SOCK_RAW, 1000, -EINVAL}, {AF_PACKET, SOCK_RAW, 0, -EPERM},
 		{AF_INET, SOCK_STREAM, IPPROTO_UDP, -EPROTONOSUPPORT}, {AF_INET, 77, 0, -EINVAL}, {9999, SOCK_STREAM, 0, -EAFNOSUPPORT},
 	};
 

@@ -923,7 +923,7 @@ Test(operations, raw_sockets_are_the_hosts_to_refuse)
 			cr_assert_eq(sock_of(i + 1)->own_header, on);
 		}
 	}
-	for (int protocol = 0; protocol <= 256; protocol += 256) {
+	for (int protocol = 0; protocol <= 1000; protocol += 1000) {
 		struct batch batch = batch_for(100);
 		struct told told;
 
