@@ -456,7 +456,8 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	}
 	if (!raw_allows(sock, iov.iov_base, iov.iov_len))
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
-	if (sock->error) {
+	/* A raw socket's send tells of it only with a header of the client's own. */
+	if (sock->error && (!sock_is_raw(sock) || sock->own_header)) {
 		int error = sock->error;
 
 		sock->error = 0;

@@ -472,19 +472,28 @@ link_probe(const struct link *link)
 	return fd;
 }
 
+/* Is the probe of another kind than the link? */
+static bool
+is_stand_in(const struct link *link, int probe)
+{
+	int protocol = link->protocol;
+	socklen_t len = sizeof protocol;
+
+	return link_needs_leave(link) && getsockopt(probe, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) == 0 && protocol != link->protocol;
+}
+
 /* The error as the link's own kind would have it: 0 where the probe is of another kind and does not know. */
 static int
 probe_error(const struct link *link, int probe, int level, int name, int error)
 {
-	int type = link->type, protocol = 0;
-	socklen_t len = sizeof type;
+	return link_is_raw(link) && is_raw_option(level, name) && is_stand_in(link, probe) ? 0 : error;
+}
 
-	if (probe < 0 || !link_needs_leave(link) || getsockopt(probe, SOL_SOCKET, SO_TYPE, &type, &len) < 0 ||
-	    getsockopt(probe, SOL_SOCKET, SO_PROTOCOL, &protocol, &len) < 0 || (type == link->type && protocol == link->protocol))
-		return error;
-	if (level == IPPROTO_UDP)
-		return -ENOPROTOOPT;
-	return link_is_raw(link) && is_raw_option(level, name) ? 0 : error;
+/* UDP's own level is nobody's on other sockets. */
+static int
+probe_level(const struct link *link, int probe, int level)
+{
+	return level == IPPROTO_UDP && is_stand_in(link, probe) ? INT_MAX : level;
 }
 
 int
@@ -502,7 +511,7 @@ link_kernel_on_set(const struct link *link, int level, int name, const void *val
 		value = &filter;
 		len = sizeof filter;
 	}
-	error = fd < 0 || setsockopt(fd, level, harmless(level, name), value, len) < 0 ? -errno : 0;
+	error = fd < 0 || setsockopt(fd, probe_level(link, fd, level), harmless(level, name), value, len) < 0 ? -errno : 0;
 	error = probe_error(link, fd, level, name, error);
 	if (fd >= 0)
 		close(fd);
@@ -513,7 +522,7 @@ int
 link_kernel_on_get(const struct link *link, int level, int name, void *value, socklen_t *len)
 {
 	int fd = link_probe(link);
-	int error = fd < 0 || getsockopt(fd, level, harmless(level, name), value, len) < 0 ? -errno : 0;
+	int error = fd < 0 || getsockopt(fd, probe_level(link, fd, level), harmless(level, name), value, len) < 0 ? -errno : 0;
 
 	error = probe_error(link, fd, level, name, error);
 	if (fd >= 0)
@@ -581,6 +590,13 @@ is_stamp(const struct socket_option *option)
 	                                       option->name == SO_TIMESTAMPNS_OLD || option->name == SO_TIMESTAMPNS_NEW);
 }
 
+/* A has an offset at which it peeks, and raw and ping sockets have none. */
+static bool
+lacks_peek_off(const struct link *link, int level, int name)
+{
+	return link_needs_leave(link) && level == SOL_SOCKET && name == SO_PEEK_OFF;
+}
+
 int
 link_set_option(struct link *link, int fd, int level, int name, const void *value, socklen_t len, link_done done,
                 void *arg)
@@ -595,6 +611,8 @@ link_set_option(struct link *link, int fd, int level, int name, const void *valu
 
 	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
 		return set_zerocopy(link, value, len);
+	if (lacks_peek_off(link, level, name))
+		return len < sizeof(int) ? -EINVAL : -EOPNOTSUPP;
 	if (!option || !option->settable || option->place == OPTION_LOCAL) {
 		int error = link_kernel_on_set(link, level, name, value, len);
 
@@ -721,6 +739,8 @@ link_get_option(struct link *link, int fd, int level, int name, void *value, soc
 
 		return error ? error : -ENOPROTOOPT;
 	}
+	if (lacks_peek_off(link, level, name))
+		return -EOPNOTSUPP;
 	if (option->place == OPTION_LINK)
 		return getsockopt(fd, level, name, value, len) < 0 ? -errno : 1;
 	if (local_option(link, fd, level, name, &local)) {

@@ -382,7 +382,7 @@ trap_sendmsg(struct trap *trap)
 			trap_error(trap, EDESTADDRREQ);
 		else if (!link_is_stream(trap->link) && (flags & MSG_MORE || needs_host(trap)))
 			send_datagram(trap, &message, flags);
-		else if (!link_is_stream(trap->link) && (error = link_drop_error_notice(trap->link, trap->a)))
+		else if (!link_is_stream(trap->link) && !link_is_raw(trap->link) && (error = link_drop_error_notice(trap->link, trap->a)))
 			trap_error(trap, error);
 		else
 			trap_continue(trap);

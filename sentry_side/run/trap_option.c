@@ -395,6 +395,10 @@ trap_ioctl(struct trap *trap)
 	uint32_t request = (uint32_t)trap->call.data.args[1];
 	int next;
 
+	if (link_is_ping(trap->link) && (request == FIONREAD || request == SIOCOUTQ)) {
+		trap_error(trap, ENOTTY);
+		return;
+	}
 	switch (request) {
 	case FIONREAD:
 		if (link_is_stream(trap->link) && trap->link->state == LINK_LISTENING) {

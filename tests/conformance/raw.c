@@ -33,18 +33,24 @@ raw_take_only(int fd, unsigned offset, uint32_t number)
 	struct sock_fprog program = {sizeof code / sizeof *code, code};
 
 	must("SO_ATTACH_FILTER", setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program));
+	/* What came before the filter, and may still be on its way. */
+	for (int i = 0; i < 3; i++) {
+		int priority;
+		socklen_t length = sizeof priority;
+		char drop;
+
+		must("SO_PRIORITY", getsockopt(fd, SOL_SOCKET, SO_PRIORITY, &priority, &length));
+		while (recv(fd, &drop, sizeof drop, MSG_DONTWAIT) >= 0)
+			;
+	}
 }
 
 int
 raw_own(int family, int protocol, unsigned skip)
 {
 	int fd = raw_socket(family, protocol);
-	char drop[64];
 
 	raw_take_only(fd, (family == AF_INET ? sizeof(struct iphdr) : 0) + skip, raw_tag());
-	/* What came before the filter. */
-	while (recv(fd, drop, sizeof drop, MSG_DONTWAIT) >= 0)
-		;
 	return fd;
 }
 

@@ -139,6 +139,7 @@ SCENARIO_V4_V6(ping, send_errors)
 	packet[0] = 0;
 	packet[0] += family == AF_INET ? ICMP_ECHOREPLY : (char)ICMP6_ECHO_REPLY;
 	observe_call("no question", sendto(fd, packet, length, 0, SA(&to), to.length));
+	length = raw_echo(family, packet, 1, 1, "x");
 	to.storage.ss_family = AF_UNSPEC;
 	observe_call("AF_UNSPEC", sendto(fd, packet, length, 0, SA(&to), to.length));
 }
