@@ -5,7 +5,7 @@
  * connects A to one of two sockets beside the gofer's control socket PATH,
  *
  *     PATH.stream      SOCK_STREAM     for stream sockets
- *     PATH.seqpacket   SOCK_SEQPACKET  for datagram and netlink sockets, and for the side channel
+ *     PATH.seqpacket   SOCK_SEQPACKET  for datagram, raw and netlink sockets, and for the side channel
  *
  * and sends one struct link_hello. The gofer's end (B) comes from accept(), so that no client holds its file
  * description. Until then A is a fresh unconnected AF_UNIX socket, which behaves much like a fresh TCP socket.

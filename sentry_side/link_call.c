@@ -455,9 +455,9 @@ harmless(int level, int name)
 
 /* Options that other sockets do not have. */
 static bool
-is_raw_option(int level, int name)
+is_raw_option(int family, int level, int name)
 {
-	return level == SOL_RAW || level == IPPROTO_ICMPV6 || (level == IPPROTO_IP && (name == IP_HDRINCL || name == IP_NODEFRAG)) ||
+	return level == SOL_RAW || (level == IPPROTO_ICMPV6 && family == AF_INET6) || (level == IPPROTO_IP && (name == IP_HDRINCL || name == IP_NODEFRAG)) ||
 	       (level == IPPROTO_IPV6 && (name == IPV6_CHECKSUM || name == IPV6_HDRINCL || name == IPV6_ROUTER_ALERT));
 }
 
@@ -486,7 +486,11 @@ is_stand_in(const struct link *link, int probe)
 static int
 probe_error(const struct link *link, int probe, int level, int name, int error)
 {
-	return link_is_raw(link) && is_raw_option(level, name) && is_stand_in(link, probe) ? 0 : error;
+	if (!is_stand_in(link, probe))
+		return error;
+	if (level == SOL_SOCKET && name == SO_ZEROCOPY)
+		return -EOPNOTSUPP;
+	return link_is_raw(link) && is_raw_option(link->family, level, name) ? 0 : error;
 }
 
 /* UDP's own level is nobody's on other sockets. */
