@@ -74,8 +74,7 @@ missing_for_socket(const struct policy_entry *entry, int family, int type, int p
 	if (raw && entry && !entry->raw.granted)
 		return "has no raw grant";
 	if (raw)
-		return protocol != IPPROTO_RAW ? "has a raw grant for other protocols" : entry && entry->raw.header ?
-		       "has limits for headers: own, but nothing judges them yet" : "has no headers: own in its raw grant";
+		return protocol != IPPROTO_RAW ? "has a raw grant for other protocols" : "has no headers: own in its raw grant";
 	if (family == AF_INET || family == AF_INET6 || (family == AF_NETLINK && protocol == 0))
 		return "has not sockets: open";
 	return "can be granted no such socket";

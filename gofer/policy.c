@@ -102,8 +102,11 @@ policy_has_number(const struct policy_numbers *numbers, uint16_t number)
 static bool
 allows_raw(const struct policy_entry *entry, int protocol)
 {
-	if (!entry->raw.granted || protocol < 0 || protocol > UINT8_MAX)
+	if (!entry->raw.granted)
 		return false;
+	/* What is no protocol is for the kernel to say, in its own way. */
+	if (protocol < 0 || protocol > UINT8_MAX)
+		return entry->raw.protocols.any;
 	/* Nothing is ever received there, and each packet names its own protocol: policy_raw_header(). */
 	if (protocol == IPPROTO_RAW)
 		return entry->raw.header;

@@ -626,8 +626,8 @@ Test(operations, every_operation_in_every_state)
 			enum sock_state state;
 			struct told told;
 
-			if (op == SPLITSOCK__OP__OP_STATS)
-				continue; /* the session's: see test_counters.c */
+			if (op >= SPLITSOCK__OP__OP_STATS) /* the session's: see test_counters.c and the boundary suite */
+				continue;
 			sock = socket_in(kind, handle);
 			state = sock->state;
 			add_some(&batch, op, kind == NEW_DATAGRAM || kind == OPEN_DATAGRAM ? SOCK_DGRAM : SOCK_STREAM);
@@ -686,7 +686,7 @@ Test(operations, unknown_handles_are_refused)
 		struct batch batch = batch_for(77);
 		struct told told;
 
-		if (op == SPLITSOCK__OP__OP_OPEN || op == SPLITSOCK__OP__OP_STATS)
+		if (op == SPLITSOCK__OP__OP_OPEN || op >= SPLITSOCK__OP__OP_STATS)
 			continue;
 		add_some(&batch, op, SOCK_STREAM);
 		told = ask(&batch);

@@ -118,7 +118,7 @@ Test(policy, open_grants_exactly_the_families_that_are_offered)
 		for (int type = -1; type <= SOCK_PACKET; type++)
 			for (int protocol = -1; protocol < 260; protocol++) {
 				bool inet = is_inet(family) && (type == SOCK_STREAM || type == SOCK_DGRAM);
-				bool raw = is_inet(family) && type == SOCK_RAW && protocol >= 0 && protocol < 256;
+				bool raw = is_inet(family) && type == SOCK_RAW;
 				bool route = family == AF_NETLINK && (type == SOCK_RAW || type == SOCK_DGRAM) && protocol == NETLINK_ROUTE;
 				bool packet = family == AF_PACKET && (type == SOCK_RAW || type == SOCK_DGRAM);
 
