@@ -45,12 +45,12 @@ abstract_socket(int type, const char *name)
 }
 
 static void
-start(void)
+start_with(const char *policy)
 {
 	uint16_t number;
 
 	cr_assert_eq(geteuid(), 0, "this suite needs root: it is root and nobody in turn");
-	gofer_start(&gofer, (const char *const[]){"--socket-mode", "0666", NULL});
+	gofer_start(&gofer, (const char *const[]){"--socket-mode", "0666", "--policy", policy, NULL});
 	programs_copy(directory, "boundary-escapes");
 	listener = host_listen(&number, 64);
 	snprintf(port, sizeof port, "%d", number);
@@ -62,6 +62,28 @@ start(void)
 	host_namespace = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
 	cr_assert_geq(host_namespace, 0);
 	snprintf(namespace_fd, sizeof namespace_fd, "%d", host_namespace);
+}
+
+static void
+start(void)
+{
+	start_with("open");
+}
+
+/* A gofer that grants neither raw nor packet sockets, though it could. */
+static void
+start_without_raw(void)
+{
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof path, "/tmp/splitsock-policy.%d.yaml", (int)getpid());
+	file = fopen(path, "we");
+	cr_assert_not_null(file);
+	fputs("version: 1\nclients:\n  - name: everybody\n    users: [\"*\"]\n    sockets: open\n", file);
+	fclose(file);
+	start_with(path);
+	unlink(path);
 }
 
 static void
@@ -211,7 +233,7 @@ GOFER_TEST(escapes, filters_of_its_own, start)
 /* ---- other sockets ------------------------------------------------------------------------------ */
 
 /* AF_UNIX 1, AF_INET 2, AF_INET6 10, AF_NETLINK 16, and AF_ALG 38 where the kernel has it: nothing else, whatever the kernel offers. */
-GOFER_TEST(escapes, families_of_any_kind, start)
+GOFER_TEST(escapes, families_of_any_kind, start_without_raw)
 {
 	CHECK({{"families"}, NULL, NULL, "1 2 10 16|1 2 10 16 38"}, {{"pair-families"}, NULL, NULL, "1"},
 	      {{"vsock"}, "done", "done", "EAFNOSUPPORT"}, {{"vsock-high-bits"}, "done", "done", "EAFNOSUPPORT"},
@@ -220,12 +242,18 @@ GOFER_TEST(escapes, families_of_any_kind, start)
 	cr_expect(strstr(attempt(BARE_ROOT, (const char *[]){"families", NULL}), " 17"), "no AF_PACKET even bare");
 }
 
-GOFER_TEST(escapes, raw_and_packet_sockets, start)
+GOFER_TEST(escapes, raw_and_packet_sockets, start_without_raw)
 {
-	/* Raw ones are the gofer's to give, which is root's here. */
-	CHECK({{"raw4"}, "done", "EPERM", "done"}, {{"raw6"}, "done", "EPERM", "done"}, {{"raw4-all"}, "done", "EPERM", "done"},
+	CHECK({{"raw4"}, "done", "EPERM", "EPERM"}, {{"raw6"}, "done", "EPERM", "EPERM"}, {{"raw4-all"}, "done", "EPERM", "EPERM"},
 	      {{"packet"}, "done", "EPERM", "EPERM"}, {{"packet-datagram"}, "done", "EPERM", "EPERM"},
 	      {{"packet-by-type"}, "done", "EPERM", "EPERM"}, {{"unshare-then-packet"}, "done", "done", "EPERM"});
+}
+
+/* What root's gofer gives away when it grants everything, to whoever may speak to it. */
+GOFER_TEST(escapes, raw_and_packet_sockets_that_are_granted, start)
+{
+	CHECK({{"raw4"}, NULL, NULL, "done"}, {{"raw6"}, NULL, NULL, "done"}, {{"packet"}, NULL, NULL, "done"},
+	      {{"packet-datagram"}, NULL, NULL, "done"}, {{"packet-by-type"}, NULL, NULL, "EPERM"});
 }
 
 GOFER_TEST(escapes, local_sockets_of_the_host, start)

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -22,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 #include <linux/filter.h>
+#include <linux/if_packet.h>
 
 #include "sentry_side/splitsock.h"
 #include "tests/library/gofer_process.h"
@@ -1158,7 +1160,52 @@ Test(library, sockets_that_are_none)
 	FAILS(ss_socket(ss, AF_INET, SOCK_STREAM, IPPROTO_UDP), EPROTONOSUPPORT);
 	FAILS(ss_socket(ss, AF_INET, SOCK_RAW, 0), EPROTONOSUPPORT);
 	FAILS(ss_socket(ss, AF_INET6, SOCK_RAW, 1000), EINVAL);
-	FAILS(ss_socket(ss, AF_PACKET, SOCK_RAW, 0), EPERM);
+	FAILS(ss_socket(ss, AF_PACKET, SOCK_STREAM, 0), ESOCKTNOSUPPORT);
+	FAILS(ss_socket(ss, AF_PACKET, SOCK_PACKET, 0), EPERM);
+}
+
+/* Between two packet sockets on the host's lo, frames of a type that nobody else sends. */
+Test(library, packet_sockets)
+{
+	enum { TYPE = 0x88b5 };
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(TYPE), .sll_ifindex = (int)if_nametoindex("lo")}, name;
+	struct sock_filter nothing[] = {BPF_STMT(BPF_RET | BPF_K, 0)};
+	struct sock_fprog filter = {1, nothing};
+	struct packet_mreq membership = {.mr_ifindex = at.sll_ifindex, .mr_type = PACKET_MR_ALLMULTI};
+	char frame[64] = {[12] = TYPE >> 8, [13] = (char)(TYPE & 255)}, got[64];
+	socklen_t len = sizeof name;
+	int one, other, zero = 0;
+
+	snprintf(frame + 14, sizeof frame - 14, "%d", (int)getpid());
+	if (geteuid() != 0) {
+		FAILS(ss_socket(ss, AF_PACKET, SOCK_RAW, 0), EPERM);
+		return;
+	}
+	one = ss_socket(ss, AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	other = ss_socket(ss, AF_PACKET, SOCK_RAW | SOCK_NONBLOCK, 0);
+	cr_assert(one >= 0 && other >= 0, "%s", strerror(errno));
+	cr_assert(fcntl(one, F_GETFD) & FD_CLOEXEC && !(fcntl(other, F_GETFD) & FD_CLOEXEC));
+	cr_assert(!(fcntl(one, F_GETFL) & O_NONBLOCK) && fcntl(other, F_GETFL) & O_NONBLOCK);
+	cr_assert_eq(ss_bind(ss, one, A(at), sizeof at), 0);
+	cr_assert_eq(ss_bind(ss, other, A(at), sizeof at), 0);
+	cr_assert_eq(ss_getsockname(ss, one, A(name), &len), 0);
+	cr_assert_eq(name.sll_ifindex, at.sll_ifindex);
+	cr_assert_eq(ss_setsockopt(ss, one, SOL_PACKET, PACKET_ADD_MEMBERSHIP, &membership, sizeof membership), 0);
+	cr_assert_eq(send(other, frame, sizeof frame, 0), (ssize_t)sizeof frame);
+	do
+		cr_assert_eq(recv(one, got, sizeof got, 0), (ssize_t)sizeof got);
+	while (memcmp(got, frame, sizeof frame) != 0);
+	cr_assert_eq(ss_setsockopt(ss, one, SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter), 0);
+	while (recv(one, got, sizeof got, MSG_DONTWAIT) > 0)
+		;
+	cr_assert_eq(send(other, frame, sizeof frame, 0), (ssize_t)sizeof frame);
+	cr_expect_eq(poll(&(struct pollfd){.fd = one, .events = POLLIN}, 1, 100), 0);
+	cr_assert_eq(ss_setsockopt(ss, one, SOL_SOCKET, SO_DETACH_FILTER, &zero, sizeof zero), 0);
+	at.sll_ifindex = 12345;
+	FAILS(ss_bind(ss, one, A(at), sizeof at), ENODEV);
+	FAILS(ss_listen(ss, one, 1), EOPNOTSUPP);
+	close(one);
+	close(other);
 }
 
 /* The gofer here runs as we do, so the kernel's answer to us is its answer, too. */
