@@ -305,7 +305,7 @@ Test(library, what_is_no_gofer)
 	cr_expect_eq(errno_of_answer(too_large, sizeof too_large - 1), EPROTO);
 	began = now();
 	cr_expect_eq(errno_of_answer(NULL, 0), ETIMEDOUT);
-	cr_expect(now() - began > 4.5 && now() - began < 6.5, "\"Blocks for at most 5 s\": %.1f s", now() - began);
+	cr_expect(now() - began > 4.5 && now() - began < 15, "\"Blocks for at most 5 s\": %.1f s", now() - began);
 }
 
 Test(library, closing_nothing_is_allowed)

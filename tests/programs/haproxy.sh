@@ -23,7 +23,8 @@ defaults
     timeout connect 2s
     timeout client 10s
     timeout server 10s
-    default-server check inter 100ms fall 2 rise 1
+    timeout check 5s
+    default-server check inter 500ms downinter 100ms fall 3 rise 1
 frontend plain
     http-response set-header X-Mark $4
     http-response set-header X-Server %s
@@ -89,7 +90,7 @@ sleep 0.2; touch "$T/done"; wait "$load"
 eq "answers during the reload" 200 "$(sort -u "$T/codes" | xargs)"
 step "a server ends"
 stop "$second"
-until_true 5 states_are in "UP DOWN" || fail "the servers are $(states in)"
+until_true 10 states_are in "UP DOWN" || fail "the servers are $(states in)"
 eq "only s1" "10 s1" "$(for i in {1..10}; do outside curl -sS -o /dev/null -D - "http://127.0.0.1:$pi/peer" | header x-server; done | uniq -c | xargs)"
 stop "$runner"
 [[ -z $(ss -Hltn "sport = :$pi") ]] || fail "port $pi is still held"

@@ -6,7 +6,7 @@ step "ip"
 for what in "link" "addr" "route" "-6 route"; do
     # counters and ages change between two looks; names, flags and addresses do not
     look() { $1 ip -o $what show | sed -E 's/(valid_lft|preferred_lft|expires) [0-9a-z]+//g'; }
-    eq "ip $what" "$(look outside)" "$(LIMIT=3 look inside)"
+    eq "ip $what" "$(look outside)" "$(look inside)"
 done
 step "requests: unbound, with an address, bound, with padding after the message"
 cat >"$T/dump.py" <<'PY'
@@ -14,7 +14,7 @@ import socket, struct
 RTM_GETADDR, DUMP, NLMSG_ERROR, NLMSG_DONE = 22, 0x301, 2, 3
 for how in ("send", "sendto", "bind, send", "bind, send, padding"):
     s = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
-    s.settimeout(2)
+    s.settimeout(8)
     request = struct.pack("=IHHIIBBBBI", 24, RTM_GETADDR, DUMP, 7, 0, 0, 0, 0, 0, 0)
     if "bind" in how:
         s.bind((0, 0))

@@ -19,7 +19,7 @@ gone "$daemon" 5 || { kill "$daemon"; fail "the daemon stayed"; }
 gone "$runner" 5 || fail "the runner stayed although its programs have ended"
 wait "$runner" && s=0 || s=$?
 eq "status of the command that became a daemon" 0 "$s"
-for ((i = 0; i < 40; i++)); do [[ -z $(ss -Hltn "sport = :$pd") ]] && break; sleep 0.05; done
+for ((i = 0; i < 100; i++)); do [[ -z $(ss -Hltn "sport = :$pd") ]] && break; sleep 0.05; done
 [[ -z $(ss -Hltn "sport = :$pd") ]] || fail "port $pd is still held"
 
 step "a listener kept over exec"

@@ -26,13 +26,15 @@ outside socat -t 5 - "TCP4:127.0.0.1:$d" <"$T/file" >"$T/got"; same "relay" "$T/
 step "socat: UDP"
 inside_bg udp socat "UDP4-RECVFROM:$e,bind=127.0.0.1,fork" EXEC:'tr a-z A-Z'; wait_port udp "$e" "$pid"
 for side in outside inside; do
-    eq "UDP from $side" HELLO "$(echo hello | $side socat -t 0.5 - "UDP4:127.0.0.1:$e" | head -n 1)"
+    # Its input ends when the answer is here.
+    { echo hello; until_true 10 test -s "$T/udp.$side"; } | $side socat -t 0.1 - "UDP4:127.0.0.1:$e" >"$T/udp.$side"
+    eq "UDP from $side" HELLO "$(cat "$T/udp.$side")"
 done
 
 step "socat: AF_UNIX is the program's own"
 inside_bg unix socat "UNIX-LISTEN:$T/sock,fork" EXEC:cat
 for ((i = 0; i < 100; i++)); do [[ -S $T/sock ]] && break; sleep 0.05; done
-eq "AF_UNIX" local "$(echo local | inside socat -t 2 - "UNIX-CONNECT:$T/sock")"
+eq "AF_UNIX" local "$(echo local | inside socat -t 5 - "UNIX-CONNECT:$T/sock")"
 
 step "nc"
 # One way at a time: an nc whose peer has finished may stop before its own input has gone out, on the bare kernel too.

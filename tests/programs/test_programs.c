@@ -72,11 +72,11 @@ static void nap(void)
 // --- the scripts ------------------------------------------------------------------------------------------------
 
 // Ends every process that this one has adopted (all descend from the script), and counts those that
-// did not end by themselves within a second.
+// did not end by themselves within three seconds.
 static int end_orphans(void)
 {
 	int killed = 0;
-	for (double began = now(); now() < began + 5; nap()) {
+	for (double began = now(); now() < began + 8; nap()) {
 		while (waitpid(-1, NULL, WNOHANG) > 0)
 			;
 		char path[64], line[4096] = "";
@@ -89,7 +89,7 @@ static int end_orphans(void)
 		char *save = NULL, *word = strtok_r(line, " \n", &save);
 		if (!word)
 			break;
-		for (; word && now() > began + 1; word = strtok_r(NULL, " \n", &save))
+		for (; word && now() > began + 3; word = strtok_r(NULL, " \n", &save))
 			killed += kill((pid_t)atoi(word), SIGKILL) == 0;
 	}
 	return killed;

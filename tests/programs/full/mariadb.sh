@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # MariaDB and its client: many rows in and out, big values, eight clients at once; the server outside, then inside.
 . "$(dirname "$0")/../lib.sh"
+LIMIT=40
 need mariadbd mariadb-install-db mariadb mariadb-dump mariadb-slap
 read -r po pi < <(free_ports 2)
 user=$(id -un)
@@ -13,11 +14,11 @@ exercise() {
     local at="--no-defaults -h 127.0.0.1 -P $2 -u root --protocol=tcp" sql
     sql="$1 mariadb $at --max-allowed-packet=32M -N -B"
     $sql -e 'drop database if exists d; create database d; create table d.t (n int primary key, s varchar(40)) engine=InnoDB'
-    { echo 'insert into d.t values'; seq 1 20000 | awk '{ printf "%s(%d,\"row %d\")", (NR > 1 ? "," : ""), $1, $1 * 7 }'; echo ';'; } | $sql
-    eq "rows and their sum" "20000 200010000" "$($sql -e 'select count(*), sum(n) from d.t' | xargs)"
+    { echo 'insert into d.t values'; seq 1 5000 | awk '{ printf "%s(%d,\"row %d\")", (NR > 1 ? "," : ""), $1, $1 * 7 }'; echo ';'; } | $sql
+    eq "rows and their sum" "5000 12502500" "$($sql -e 'select count(*), sum(n) from d.t' | xargs)"
     eq "8 MB in one value" 8000000 "$($sql -e 'select repeat("x", 8000000)' | tr -d '\n' | wc -c)"
     $1 mariadb-dump $at --compact --skip-extended-insert d t >"$T/dump" || fail "mariadb-dump"
-    eq "dumped rows" 20000 "$(grep -c '^INSERT' "$T/dump")"
+    eq "dumped rows" 5000 "$(grep -c '^INSERT' "$T/dump")"
     $sql -e 'create database if not exists e'; $sql e <"$T/dump"
     eq "restored alike" 0 "$($sql -e 'select count(*) from d.t left join e.t as u on d.t.n = u.n and d.t.s = u.s where u.n is null')"
     $sql -e 'drop database e'

@@ -12,13 +12,19 @@ import time
 
 PREFIX = sys.argv[1:]
 CHILD = r'''
-import os, signal, socket, sys, time
+import os, select, signal, socket, sys, time
+# A signal that comes between Python's last look and its read() would wait for the next one.
+woken, wake = os.pipe()
+os.set_blocking(wake, False)
+signal.set_wakeup_fd(wake)
 def size(*_):
     print("size %d %d" % os.get_terminal_size()[::-1], flush=True)
 signal.signal(signal.SIGWINCH, size)
 signal.signal(signal.SIGCONT, lambda *_: print("continued", flush=True))
 s = socket.socket(); s.bind(("127.0.0.1", 0)); s.listen()
 print("ready", os.isatty(0), flush=True)
+while 0 not in select.select([0, woken], [], [])[0]:
+    os.read(woken, 100)
 line = sys.stdin.readline()
 c = socket.create_connection(s.getsockname()); c.close()
 print("line", line.strip(), flush=True)
