@@ -409,6 +409,7 @@ announce(struct sock *listener, int host_fd)
 
 	sock = sock_new(session, record.handle);
 	if (!sock) {
+		sock_dont_linger(host_fd); /* it has its listener's */
 		close(host_fd);
 		return -EMFILE;
 	}

@@ -115,6 +115,18 @@ sock_new(struct session *session, uint64_t handle)
 	return sock;
 }
 
+void
+sock_dont_linger(int host_fd)
+{
+	struct linger linger;
+	socklen_t len = sizeof linger;
+
+	if (host_fd < 0 || getsockopt(host_fd, SOL_SOCKET, SO_LINGER, &linger, &len) < 0 || !linger.l_onoff || !linger.l_linger)
+		return;
+	linger.l_onoff = 0;
+	setsockopt(host_fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+
 static void
 wake_waiters(struct sock *sock, int error)
 {
@@ -142,6 +154,7 @@ sock_free(struct sock *sock)
 	relay_datagram_free(sock);
 	error_queue_free(sock);
 	loop_close(loop, &sock->link);
+	sock_dont_linger(sock->host.fd);
 	loop_close(loop, &sock->host);
 	table_remove(&session->socks, sock);
 	count_session(session, COUNTER_SOCKETS_CLOSED, 1);
@@ -431,6 +444,7 @@ sock_host_gone(struct sock *sock, int error)
 		count_session(sock->session, COUNTER_RESETS, 1);
 	sock->state = SOCK_RESET;
 	sock->error = error;
+	sock_dont_linger(sock->host.fd);
 	loop_close(&sock->session->gofer->loop, &sock->host);
 	if (sock->link.fd < 0)
 		return true;

@@ -96,6 +96,12 @@ struct sock *sock_new(struct session *session, uint64_t handle);
 /* Closes both sides and tells the client, unless the session is ending. */
 void sock_free(struct sock *sock);
 
+/*
+ * Before a host socket is closed: the kernel makes close() wait for as long as SO_LINGER says, be the socket blocking or not, and here one thread
+ * serves everybody. What is queued goes out all the same. A linger of 0, which resets, stays.
+ */
+void sock_dont_linger(int host_fd);
+
 /* Takes over fd, the gofer's end of a link. */
 bool sock_attach_link(struct sock *sock, int fd, uint32_t plug); /* false: freed */
 

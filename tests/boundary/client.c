@@ -279,6 +279,18 @@ op_set_int(struct operation *op, int level, int name, int value)
 }
 
 struct operation *
+op_set_linger(struct operation *op, int seconds)
+{
+	const struct socket_option *option = option_by_host(SOL_SOCKET, SO_LINGER);
+	struct linger linger = {.l_onoff = 1, .l_linger = seconds};
+
+	op_set_int(op, SOL_SOCKET, SO_KEEPALIVE, 0);
+	op->set.option = option->wire;
+	op->set.value.len = (size_t)option_encode(option, &linger, sizeof linger, op->value, sizeof op->value);
+	return op;
+}
+
+struct operation *
 op_get(struct operation *op, int level, int name)
 {
 	op_init(op, SPLITSOCK__OP__OP_GET_OPTION);

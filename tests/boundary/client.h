@@ -89,6 +89,7 @@ struct operation *op_connect(struct operation *op, uint16_t port, bool wait);
 struct operation *op_dissolve(struct operation *op); /* connect to AF_UNSPEC */
 struct operation *op_listen(struct operation *op, int backlog);
 struct operation *op_set_int(struct operation *op, int level, int name, int value);
+struct operation *op_set_linger(struct operation *op, int seconds);
 struct operation *op_get(struct operation *op, int level, int name);
 struct operation *op_shutdown(struct operation *op, int how);
 struct operation *op_query(struct operation *op);

@@ -506,6 +506,36 @@ run_flood(void *arg)
 	return NULL;
 }
 
+/* close() waits for as long as SO_LINGER says while a peer takes nothing. That must not be the gofer's time. */
+GOFER_TEST(limits, lingering_sockets_stall_nobody, start)
+{
+	static const char data[60000];
+	struct operation size, linger, connect, *ops[] = {op_set_linger(&linger, 30), &connect};
+	struct client client;
+	uint16_t port;
+	int listener = host_listen(&port, 1), host, link, before = fd_count(gofer.pid);
+
+	cr_assert_eq(setsockopt(listener, SOL_SOCKET, SO_RCVBUF, &(int){4096}, sizeof(int)), 0);
+	client_open(&client, &gofer);
+	cr_assert_eq(call_open(&client, 1, SOCK_STREAM, op_set_int(&size, SOL_SOCKET, SO_SNDBUF, 200000)).status, OK);
+	op_connect(&connect, port, true);
+	cr_assert_eq(call_batch(&client, 1, ops, 2).status, OK);
+	cr_assert_geq(host = host_accept(listener), 0);
+	link = link_open(&client, true, LINK_SOCKET, 1);
+	cr_assert_eq(send(link, data, sizeof data, MSG_NOSIGNAL), (ssize_t)sizeof data);
+	close(link);
+	for (int i = 0; i < 3; i++) {
+		int took = good_client(&gofer);
+
+		cr_assert(took >= 0 && took < 1000 * SLOW, "a good client took %d ms", took);
+	}
+	/* It is closed already, although the peer has taken next to nothing. */
+	cr_expect_neq(wait_for_fds(gofer.pid, before + 1, PATIENCE_MS), -1);
+	close(host);
+	close(listener);
+	client_close(&client);
+}
+
 /* One client sends as fast as it can: the others get their turn. */
 static void
 flood(int family, const char *what)
