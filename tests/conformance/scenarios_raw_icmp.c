@@ -15,7 +15,7 @@ static void
 pass_only(int family, int fd, int type)
 {
 	struct icmp6_filter filter;
-	uint32_t mask = ~(1u << type);
+	uint32_t mask = ~(1u << (type & 31));
 
 	if (family == AF_INET) {
 		must("ICMP_FILTER", setsockopt(fd, SOL_RAW, ICMP_FILTER, &mask, sizeof mask));
