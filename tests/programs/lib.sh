@@ -14,7 +14,8 @@ RUN=${RUN-}
 LIMIT=${LIMIT:-15}                  # seconds for one step
 T=$(mktemp -d "${TMPDIR:-/tmp}/splitsock-prog.XXXXXX")
 chmod 755 "$T"                      # servers that drop their privileges must still get in
-started=()
+started=()                          # processes that end with the script
+at_exit=()                          # commands for then, once they have ended
 
 step() { echo "- $*"; }
 fail() { trap - ERR; echo "FAIL: $*" >&2; tail -n 20 "$T"/*.log >&2 2>/dev/null || true; exit 1; }
@@ -106,6 +107,7 @@ cleanup() {
     for p in ${started[@]+"${started[@]}"}; do
         kill -0 "$p" 2>/dev/null && stop "$p"
     done
+    for p in ${at_exit[@]+"${at_exit[@]}"}; do "$p" || true; done
     rm -rf "$T"
     exit "$s"
 }
