@@ -41,8 +41,9 @@ capture_filter(struct sock_filter *out, const struct sock_fprog *policy, const s
 		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_PKTTYPE)),
 		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, PACKET_OUTGOING, 0, 1),
 		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_LD | BPF_IMM, 0),
 	};
-	/* A program finds both registers empty. */
+	/* A program finds both registers empty; above, X still is. */
 	static const struct sock_filter between[] = {
 		BPF_STMT(BPF_LD | BPF_IMM, 0),
 		BPF_STMT(BPF_LDX | BPF_IMM, 0),
