@@ -41,20 +41,21 @@ load_program(uint64_t limit)
 	const struct bpf_insn program[] = {
 		SET(BPF_REG_0, 1), /* go on */
 		LOAD32(BPF_REG_2, BPF_REG_1, offsetof(struct bpf_sockopt, level)),
-		UNLESS_EQUAL(BPF_REG_2, SOL_PACKET, 18),
+		UNLESS_EQUAL(BPF_REG_2, SOL_PACKET, 19),
 		LOAD32(BPF_REG_2, BPF_REG_1, offsetof(struct bpf_sockopt, optname)),
 		IF_EQUAL(BPF_REG_2, PACKET_RX_RING, 1),
-		UNLESS_EQUAL(BPF_REG_2, PACKET_TX_RING, 15),
+		UNLESS_EQUAL(BPF_REG_2, PACKET_TX_RING, 16),
 		LOAD64(BPF_REG_3, BPF_REG_1, offsetof(struct bpf_sockopt, sk)),
 		LOAD32(BPF_REG_2, BPF_REG_3, offsetof(struct bpf_sock, mark)),
-		IF_EQUAL(BPF_REG_2, CAPTURE_MARK, 12), /* the gofer's own, of its own size */
+		IF_EQUAL(BPF_REG_2, CAPTURE_MARK, 13), /* the gofer's own, of its own size */
 		LOAD64(BPF_REG_3, BPF_REG_1, offsetof(struct bpf_sockopt, optval)),
 		LOAD64(BPF_REG_4, BPF_REG_1, offsetof(struct bpf_sockopt, optval_end)),
 		MOVE(BPF_REG_5, BPF_REG_3),
 		ADD(BPF_REG_5, sizeof(struct tpacket_req)),
-		IF_ABOVE(BPF_REG_5, BPF_REG_4, 7), /* shorter than any: EINVAL is the kernel's to say */
+		IF_ABOVE(BPF_REG_5, BPF_REG_4, 8), /* shorter than any: EINVAL is the kernel's to say */
 		LOAD32(BPF_REG_4, BPF_REG_3, offsetof(struct tpacket_req, tp_block_size)),
 		LOAD32(BPF_REG_5, BPF_REG_3, offsetof(struct tpacket_req, tp_block_nr)),
+		INSN(BPF_JMP32 | BPF_JSLT | BPF_K, BPF_REG_4, 0, 5, 0), /* a negative size: so is that */
 		MULTIPLY(BPF_REG_4, BPF_REG_5),
 		INSN(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_5, 0, 0, (int32_t)(uint32_t)limit),
 		INSN(0, 0, 0, 0, (int32_t)(limit >> 32)),
