@@ -68,7 +68,8 @@ static void
 handle_packet_open(const struct call *call, const Splitsock__PacketOpen *open)
 {
 	struct session *session = call->session;
-	int type = host_socket_type(open->type), fd;
+	/* The type of old gives what SOCK_RAW does. */
+	int asked = host_socket_type(open->type), type = asked == SOCK_PACKET ? SOCK_RAW : asked, fd;
 
 	if ((type != SOCK_RAW && type != SOCK_DGRAM) || open->protocol > UINT16_MAX) {
 		answer_open(call, SPLITSOCK__STATUS__STATUS_BAD_REQUEST, 0, -1);
@@ -79,7 +80,7 @@ handle_packet_open(const struct call *call, const Splitsock__PacketOpen *open)
 		answer_open(call, SPLITSOCK__STATUS__STATUS_DENIED, 0, -1);
 		return;
 	}
-	fd = mirror_open_socket(session, type, (int)open->protocol);
+	fd = mirror_open_socket(session, asked, (int)open->protocol);
 	if (fd < 0)
 		answer_open(call, fd == -EMFILE ? SPLITSOCK__STATUS__STATUS_QUOTA : SPLITSOCK__STATUS__STATUS_HOST_ERRNO, -fd, -1);
 	else

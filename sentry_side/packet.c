@@ -58,8 +58,10 @@ packet_open(struct ss *ss, int type, int protocol, link_done done, void *arg)
 	Splitsock__Op op = SPLITSOCK__OP__INIT;
 	int base = type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
 
-	if (base != SOCK_RAW && base != SOCK_DGRAM)
-		return base == SOCK_PACKET ? -EPERM : -ESOCKTNOSUPPORT;
+	if (base < 0 || base > SOCK_PACKET)
+		return -EINVAL;
+	if (base != SOCK_RAW && base != SOCK_DGRAM && base != SOCK_PACKET)
+		return -ESOCKTNOSUPPORT;
 	/* packet_create() takes 16 bits of it, in network order. */
 	open.protocol = ntohs((uint16_t)protocol);
 	open.type = wire_socket_type(base);

@@ -238,7 +238,9 @@ trap_socket(struct trap *trap)
 	int type = (int)trap->call.data.args[1];
 	int fd, error;
 
-	if ((int)trap->call.data.args[0] == AF_PACKET) {
+	/* Of old, packet sockets were AF_INET's. */
+	if ((int)trap->call.data.args[0] == AF_PACKET ||
+	    ((int)trap->call.data.args[0] == AF_INET && (type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) == SOCK_PACKET)) {
 		trap_packet_socket(trap);
 		return;
 	}

@@ -93,7 +93,7 @@ packet_bind(struct trap *trap)
 		trap_error(trap, EFAULT);
 	else if (bind(trap->a, (struct sockaddr *)&address, (socklen_t)len) == 0)
 		sync_then_answer(trap, 0, NULL, 0);
-	else if (errno == ENODEV)
+	else if (errno == ENODEV && trap->link->type != SOCK_PACKET) /* whose names have no index */
 		sync_then_answer(trap, name->sll_ifindex, NULL, 0);
 	else
 		trap_error(trap, errno);
@@ -114,14 +114,15 @@ packet_setsockopt(struct trap *trap)
 	}
 	if (len > VALUE_MAX)
 		len = VALUE_MAX;
+	/* What cannot be read is the kernel's to refuse: which of its errors comes first, it knows. */
 	if (!target_read(trap, args[3], value, (size_t)len)) {
-		trap_error(trap, EFAULT);
+		trap_continue(trap);
 		return;
 	}
 	if ((int)args[1] == SOL_SOCKET && (int)args[2] == SO_ATTACH_FILTER && len == (int)sizeof *program && program->len &&
 	    program->len <= BPF_MAXINSNS) {
 		if (!target_read(trap, (uint64_t)(uintptr_t)program->filter, instructions, program->len * sizeof *instructions)) {
-			trap_error(trap, EFAULT);
+			trap_continue(trap);
 			return;
 		}
 		program->filter = instructions;
