@@ -183,7 +183,7 @@ observe_packet_bytes(const char *what, int family, const void *data, ssize_t n)
 }
 
 ssize_t
-observe_packet(const char *what, int family, int fd, int flags)
+observe_received(const char *what, int family, int fd, int flags)
 {
 	char *data = must_alloc(PACKET_MAX);
 	struct sockaddr_storage from = {0};

@@ -41,7 +41,7 @@ size_t raw_header6(char *out, int protocol, size_t payload);
 size_t raw_udp(char *out, uint16_t from, uint16_t to, const char *text);
 
 /* Waits for a packet and prints it: the IPv4 header taken apart, the tag by that name. */
-ssize_t observe_packet(const char *what, int family, int fd, int flags);
+ssize_t observe_received(const char *what, int family, int fd, int flags);
 void observe_packet_bytes(const char *what, int family, const void *data, ssize_t n);
 
 #endif

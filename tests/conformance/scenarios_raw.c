@@ -152,11 +152,11 @@ SCENARIO_V4_V6(raw, exchange)
 	observe_poll("b", b, all_events, POLLOUT);
 	observe_call("sendto", raw_send(a, "hello", &to, 0));
 	observe_poll("b", b, all_events, POLLIN | POLLOUT);
-	observe_packet("b", family, b, 0);
+	observe_received("b", family, b, 0);
 	observe_poll("b", b, all_events, POLLOUT);
 	observe_recvfrom("b", b, 64, MSG_DONTWAIT);
 	observe_call("sendmsg", raw_send(b, "to itself", &to, 0));
-	observe_packet("b", family, b, 0);
+	observe_received("b", family, b, 0);
 }
 
 SCENARIO_V4_V6(raw, each_gets_a_copy)
@@ -168,7 +168,7 @@ SCENARIO_V4_V6(raw, each_gets_a_copy)
 		fds[i] = raw_own(family, RAW_PROTOCOL, 0);
 	must("sendto", raw_send(fds[0], "for all", &to, 0));
 	for (int i = 0; i < 3; i++)
-		observe_packet("one", family, fds[i], 0);
+		observe_received("one", family, fds[i], 0);
 	observe_quiet("another protocol", other, POLLIN);
 }
 
@@ -181,16 +181,16 @@ SCENARIO_V4_V6(raw, connected)
 
 	must("connect", connect_fd(a, &to));
 	observe_call("send", send(a, packet, length, 0));
-	observe_packet("b", family, b, 0);
+	observe_received("b", family, b, 0);
 	observe_call("write", write(a, packet, length));
-	observe_packet("b", family, b, 0);
+	observe_received("b", family, b, 0);
 	observe_call("sendto NULL", sendto(a, packet, length, 0, NULL, 0));
-	observe_packet("b", family, b, 0);
+	observe_received("b", family, b, 0);
 	observe_call("sendto", raw_send(a, "named", &to, 0));
-	observe_packet("b", family, b, 0);
+	observe_received("b", family, b, 0);
 	must("connect b", connect_fd(b, &to));
 	must("send", send(a, packet, length, 0));
-	observe_packet("b connected", family, b, 0);
+	observe_received("b connected", family, b, 0);
 }
 
 /* A connected one hears of its peer alone, a bound one what is for its address. */
@@ -205,7 +205,7 @@ SCENARIO(raw, connect_filters)
 	must("sendto", raw_send(stranger, "from a stranger", &to, 0));
 	observe_quiet("b", b, POLLIN);
 	must("sendto", raw_send(a, "from the peer", &to, 0));
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 	observe_call("connect", connect_fd(b, &strange));
 	must("sendto", raw_send(a, "from the former peer", &to, 0));
 	observe_quiet("b", b, POLLIN);
@@ -220,9 +220,9 @@ SCENARIO(raw, bind_filters)
 	must("sendto", raw_send(a, "for another", &other, 0));
 	observe_quiet("b", b, POLLIN);
 	must("sendto", raw_send(a, "for b", &one, 0));
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 	must("sendto", raw_send(b, "from b", &one, 0));
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 }
 
 SCENARIO_V4_V6(raw, bound_to_device)
@@ -237,9 +237,9 @@ SCENARIO_V4_V6(raw, bound_to_device)
 	observe_bytes("name", name, (ssize_t)length);
 	observe_call("none", setsockopt(a, SOL_SOCKET, SO_BINDTODEVICE, "no such", 8));
 	must("sendto", raw_send(a, "over lo", &to, 0));
-	observe_packet("b", family, b, 0);
+	observe_received("b", family, b, 0);
 	observe_call("sendto", raw_send(b, "over lo, too", &to, 0));
-	observe_packet("b", family, b, 0);
+	observe_received("b", family, b, 0);
 }
 
 SCENARIO_V4_V6(raw, send_errors)
@@ -281,7 +281,7 @@ SCENARIO_V4_V6(raw, send_ports)
 
 			OBSERVE("port %d", ports[i]);
 			if (observe_call("sendto", raw_send(kinds[kind], "x", &to, 0)) > 0 && (kind == 0 || ports[i] == RAW_PROTOCOL))
-				observe_packet("b", family, b, 0);
+				observe_received("b", family, b, 0);
 		}
 	}
 }
@@ -295,7 +295,7 @@ SCENARIO(raw, broadcast)
 	observe_call("connect", connect_fd(fd, &to));
 	set_option(fd, SOL_SOCKET, SO_BROADCAST, 1);
 	observe_call("sendto", raw_send(fd, "x", &to, 0));
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 	observe_call("connect", connect_fd(fd, &to));
 }
 
@@ -339,7 +339,7 @@ SCENARIO_V4_V6(raw, truncated)
 	wait_for(fd, POLLIN);
 	observe_call("read", read(fd, buffer, 3));
 	observe_call("MSG_TRUNC of none", recv(fd, buffer, 0, MSG_TRUNC | MSG_PEEK));
-	observe_packet("the last", family, fd, 0);
+	observe_received("the last", family, fd, 0);
 	observe_recv("none left", fd, 10, MSG_DONTWAIT);
 }
 
@@ -349,9 +349,9 @@ SCENARIO_V4_V6(raw, peeked)
 	struct address to = loopback(family, 0);
 
 	must("sendto", raw_send(fd, "once", &to, 0));
-	observe_packet("peek", family, fd, MSG_PEEK);
-	observe_packet("peek again", family, fd, MSG_PEEK | MSG_TRUNC);
-	observe_packet("recv", family, fd, 0);
+	observe_received("peek", family, fd, MSG_PEEK);
+	observe_received("peek again", family, fd, MSG_PEEK | MSG_TRUNC);
+	observe_received("recv", family, fd, 0);
 	observe_recv("none left", fd, 10, MSG_DONTWAIT);
 }
 
@@ -437,7 +437,7 @@ SCENARIO_V4_V6(raw, queue_sizes)
 	pause_ms(20);
 	observe_call("SIOCINQ", ioctl(fd, SIOCINQ, &queued));
 	OBSERVE("queued %d", queued);
-	observe_packet("first", family, fd, 0);
+	observe_received("first", family, fd, 0);
 	observe_call("SIOCINQ", ioctl(fd, SIOCINQ, &queued));
 	OBSERVE("queued %d", queued);
 	observe_call("SIOCOUTQ", ioctl(fd, SIOCOUTQ, &queued));
@@ -498,7 +498,7 @@ SCENARIO_V4_V6(raw, corked)
 	observe_call("MSG_MORE", raw_send(fd, "one and ", &to, MSG_MORE));
 	observe_quiet("held", fd, POLLIN);
 	observe_call("the rest", sendto(fd, "another", 7, 0, SA(&to), to.length));
-	observe_packet("together", family, fd, 0);
+	observe_received("together", family, fd, 0);
 }
 
 static void *
@@ -537,7 +537,7 @@ SCENARIO_V4_V6(raw, edges)
 	observe_epoll_quiet("fresh", epoll);
 	must("sendto", raw_send(fd, "one", &to, 0));
 	observe_epoll("one", epoll, EPOLLIN);
-	observe_packet("one", family, fd, 0);
+	observe_received("one", family, fd, 0);
 	must("sendto", raw_send(fd, "two", &to, 0));
 	observe_epoll("two", epoll, EPOLLIN);
 }
@@ -562,7 +562,7 @@ SCENARIO(raw, shared_with_child)
 	observe_child("child", start_child(use_in_child, &fd));
 	must("sendto", raw_send(copy, "by the copy", &to, 0));
 	close(fd);
-	observe_packet("copy", AF_INET, copy, 0);
+	observe_received("copy", AF_INET, copy, 0);
 }
 
 /* --- UDP and TCP by hand -------------------------------------------------------------------------- */

@@ -55,7 +55,7 @@ SCENARIO(raw, header_filled_in)
 	wait_for(b, POLLIN);
 	must("peek", recv(b, &header, sizeof header, MSG_PEEK));
 	OBSERVE("id %s", header.id ? "filled in" : "0");
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 }
 
 SCENARIO(raw, header_kept)
@@ -78,7 +78,7 @@ SCENARIO(raw, header_kept)
 	wait_for(b, POLLIN);
 	must("peek", recv(b, &header, sizeof header, MSG_PEEK));
 	OBSERVE("id %d", ntohs(header.id));
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 }
 
 SCENARIO(raw, header_too_short)
@@ -151,7 +151,7 @@ SCENARIO(raw, header_with_options)
 	length += 4;
 	length += raw_payload(packet + length, "behind options");
 	observe_call("sendto", send_packet(fd, packet, length));
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 }
 
 /* What the header says, and not the address, is where it goes once it is on its way. */
@@ -163,7 +163,7 @@ SCENARIO(raw, header_for_another)
 
 	length += raw_payload(packet + length, "for 127.0.0.5");
 	observe_call("sendto", send_packet(fd, packet, length));
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 }
 
 /* The header's protocol may be another than the socket's. */
@@ -203,7 +203,7 @@ SCENARIO(raw, header_fragments)
 		}
 		observe_call("sendto", send_packet(fd, packet, length));
 	}
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 }
 
 /* Longer than a packet may be: the kernel fragments what it makes a header for, if it may. */
@@ -239,7 +239,7 @@ SCENARIO(raw, header_v6)
 	length += raw_payload(packet + length, "with a header");
 	raw_header6(packet, RAW_PROTOCOL, length - sizeof(struct ip6_hdr));
 	observe_call("sendto", sendto(fd, packet, length, 0, SA(&to), to.length));
-	observe_packet("b", AF_INET6, b, MSG_PEEK);
+	observe_received("b", AF_INET6, b, MSG_PEEK);
 	/* The kernel does not mend the length here: what is too short is not received. */
 	raw_header6(packet, RAW_PROTOCOL, length);
 	observe_call("too long", sendto(fd, packet, length, 0, SA(&to), to.length));
@@ -250,7 +250,7 @@ SCENARIO(raw, header_v6)
 	set_option(fd, IPPROTO_IPV6, IPV6_HDRINCL, 0);
 	to = loopback(AF_INET6, RAW_PROTOCOL);
 	observe_call("without", raw_send(fd, "by port", &to, 0));
-	observe_packet("b", AF_INET6, b, 0);
+	observe_received("b", AF_INET6, b, 0);
 }
 
 SCENARIO(raw, header_sizes_v6)
@@ -409,7 +409,7 @@ SCENARIO(raw, multicast)
 	observe_call("join", setsockopt(b, IPPROTO_IP, IP_ADD_MEMBERSHIP, &join, sizeof join));
 	observe_set_option("IP_MULTICAST_TTL", a, IPPROTO_IP, IP_MULTICAST_TTL, 4);
 	observe_call("sendto", raw_send(a, "to a group", &group, 0));
-	observe_packet("b", AF_INET, b, 0);
+	observe_received("b", AF_INET, b, 0);
 	observe_set_option("IP_MULTICAST_LOOP", a, IPPROTO_IP, IP_MULTICAST_LOOP, 0);
 	observe_call("leave", setsockopt(b, IPPROTO_IP, IP_DROP_MEMBERSHIP, &join, sizeof join));
 	observe_call("leave", setsockopt(b, IPPROTO_IP, IP_DROP_MEMBERSHIP, &join, sizeof join));
@@ -425,5 +425,5 @@ SCENARIO(raw, multicast_v6)
 	observe_set_option("IPV6_MULTICAST_IF", a, IPPROTO_IPV6, IPV6_MULTICAST_IF, 1);
 	observe_call("join", setsockopt(b, IPPROTO_IPV6, IPV6_JOIN_GROUP, &join, sizeof join));
 	observe_call("sendto", raw_send(a, "to a group", &group, 0));
-	observe_packet("b", AF_INET6, b, 0);
+	observe_received("b", AF_INET6, b, 0);
 }

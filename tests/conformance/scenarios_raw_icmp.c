@@ -42,8 +42,8 @@ SCENARIO_V4_V6(raw, echo)
 	int fd = raw_own(family, icmp_protocol(family), 8);
 
 	observe_call("sendto", echo(family, fd, "hello"));
-	observe_packet("question", family, fd, 0);
-	observe_packet("answer", family, fd, 0);
+	observe_received("question", family, fd, 0);
+	observe_received("answer", family, fd, 0);
 	observe_recv("no more", fd, 10, MSG_DONTWAIT);
 }
 
@@ -57,7 +57,7 @@ SCENARIO_V4_V6(raw, echo_connected)
 	pass_only(family, fd, family == AF_INET ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
 	must("connect", connect_fd(fd, &to));
 	observe_call("send", send(fd, packet, length, 0));
-	observe_packet("answer", family, fd, 0);
+	observe_received("answer", family, fd, 0);
 }
 
 SCENARIO_V4_V6(raw, echo_bound)
@@ -68,7 +68,7 @@ SCENARIO_V4_V6(raw, echo_bound)
 	pass_only(family, fd, family == AF_INET ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
 	must("bind", bind(fd, SA(&from), from.length));
 	observe_call("sendto", echo(family, fd, "from 33"));
-	observe_packet("answer", family, fd, 0);
+	observe_received("answer", family, fd, 0);
 }
 
 /* --- Filters -------------------------------------------------------------------------------------- */
@@ -140,8 +140,8 @@ SCENARIO_V4_V6(raw, filter_blocks)
 	pass_only(family, a, family == AF_INET ? ICMP_ECHO : ICMP6_ECHO_REQUEST);
 	pass_only(family, b, family == AF_INET ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
 	must("sendto", echo(family, a, "filtered"));
-	observe_packet("b", family, b, 0);
-	observe_packet("a", family, a, 0);
+	observe_received("b", family, b, 0);
+	observe_received("a", family, a, 0);
 	observe_quiet("a", a, POLLIN);
 	observe_quiet("b", b, POLLIN);
 }
@@ -352,5 +352,5 @@ SCENARIO_V4_V6(raw, short_lived)
 	set_option(fd, level_of(family), family == AF_INET ? IP_TTL : IPV6_UNICAST_HOPS, 1);
 	pass_only(family, fd, family == AF_INET ? ICMP_ECHOREPLY : ICMP6_ECHO_REPLY);
 	observe_call("sendto", echo(family, fd, "short-lived"));
-	observe_packet("answer", family, fd, 0);
+	observe_received("answer", family, fd, 0);
 }

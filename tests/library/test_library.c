@@ -1161,7 +1161,7 @@ Test(library, sockets_that_are_none)
 	FAILS(ss_socket(ss, AF_INET, SOCK_RAW, 0), EPROTONOSUPPORT);
 	FAILS(ss_socket(ss, AF_INET6, SOCK_RAW, 1000), EINVAL);
 	FAILS(ss_socket(ss, AF_PACKET, SOCK_STREAM, 0), ESOCKTNOSUPPORT);
-	FAILS(ss_socket(ss, AF_PACKET, SOCK_PACKET, 0), EPERM);
+	FAILS(ss_socket(ss, AF_PACKET, 77, 0), EINVAL);
 }
 
 /* Between two packet sockets on the host's lo, frames of a type that nobody else sends. */
