@@ -5,7 +5,8 @@
  *        (no tap echoes it)                              so that the client's sockets see PACKET_OUTGOING
  *   host's packet socket ◄── sent ────── checks ◄── tap
  *
- * Each frame has a virtio_net_hdr in front on all of these, so that offloads (checksums to come, segments to be cut) stay as they are.
+ * Each frame has a virtio_net_hdr in front on all of these, so that offloads (checksums to come, segments to be cut) stay as they are towards
+ * the client. From it, frames are whole before they are judged: where a checksum goes is for the sender to say, and it might overwrite an address.
  * What we put into the mirror as outgoing carries a mark by which the tap's own filter drops it; a client cannot set marks.
  *
  * The loopback has no tap: the mirror's own `lo` sends back what is put on it, as the host's does. There and here, what comes in counts and
@@ -31,6 +32,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "gofer/audit.h"
 #include "gofer/capture_filter.h"
 
 #define BATCH 64
@@ -84,6 +86,15 @@ count(struct port *port, enum counter_id id)
 		count_session(port->mirror->session, id, 1);
 }
 
+static void
+tell_denied(struct port *port, int64_t now)
+{
+	if (!port->mirror->session || now < port->told_ms + 1000)
+		return;
+	port->told_ms = now;
+	audit_denied(port->mirror->session, "frames sent on", port->seen.name, "the packet grant for it does not cover them");
+}
+
 static bool
 may_pass(struct port *port, enum frame_direction direction, const struct framed *framed, bool for_others, int64_t now)
 {
@@ -95,6 +106,8 @@ may_pass(struct port *port, enum frame_direction direction, const struct framed 
 	if (framed->len < sizeof(struct virtio_net_hdr) + ETH_HLEN || !interface ||
 	    !policy_frame(grant, direction, frame, len, for_others, &interface->own)) {
 		count(port, direction == FRAME_SEND ? COUNTER_PACKET_SENDS_DENIED : COUNTER_PACKET_RECEIVES_DENIED);
+		if (direction == FRAME_SEND)
+			tell_denied(port, now);
 		return false;
 	}
 	if (!bucket_take(&port->frames[direction], grant->frames_per_second, 1, now) ||
@@ -237,6 +250,36 @@ whole_frame(struct frame_batch *batch, int i, struct framed *framed)
 	return true;
 }
 
+/* The loopback leaves checksums to be filled in and segments to be cut. False: it is of the latter kind, which nobody sends by himself. */
+static bool
+settle(struct framed *framed)
+{
+	struct virtio_net_hdr header;
+	uint8_t *frame = framed->data + sizeof header;
+	size_t len = framed->len - sizeof header, at;
+	uint32_t sum = 0;
+	uint16_t folded;
+
+	if (framed->len < sizeof header)
+		return false;
+	memcpy(&header, framed->data, sizeof header);
+	if (header.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		return false;
+	if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+		at = (size_t)header.csum_start + header.csum_offset;
+		if (at + sizeof folded > len)
+			return false;
+		for (size_t i = header.csum_start; i < len; i++)
+			sum += (i - header.csum_start) % 2 ? frame[i] : (uint32_t)frame[i] << 8;
+		while (sum >> 16)
+			sum = (sum & 0xffff) + (sum >> 16);
+		folded = htons((uint16_t)~sum);
+		memcpy(frame + at, &folded, sizeof folded);
+	}
+	memset(framed->data, 0, sizeof header);
+	return true;
+}
+
 static void
 loopback_ready(struct watch *watch, uint32_t events)
 {
@@ -252,7 +295,7 @@ loopback_ready(struct watch *watch, uint32_t events)
 		for (int i = 0; i < n; i++) {
 			struct framed framed;
 
-			if (!whole_frame(batch, i, &framed))
+			if (!whole_frame(batch, i, &framed) || !settle(&framed))
 				count(port, COUNTER_PACKET_DROPPED);
 			else if (may_pass(port, FRAME_SEND, &framed, false, now))
 				queue_out(port, batch, queued++, &framed);
@@ -407,11 +450,24 @@ open_host(struct port *port)
 	return port->host.fd >= 0 && loop_watch(&port->mirror->gofer->loop, &port->host, EPOLLIN) == 0;
 }
 
+/* What did not fit the ring. */
+static void
+count_drops(struct port *port)
+{
+	struct tpacket_stats statistics;
+	socklen_t len = sizeof statistics;
+
+	if (port->ring.map && port->mirror->session &&
+	    getsockopt(port->host.fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &len) == 0)
+		count_session(port->mirror->session, COUNTER_PACKET_DROPPED, statistics.tp_drops);
+}
+
 void
 port_grant_wish(struct port *port)
 {
 	uint16_t protocol = port->grant->receive && port->wish.captures ? port->wish.protocol : 0;
 
+	count_drops(port);
 	/* Rings cost the kernel milliseconds, and a client may change its mind as often as it likes: one that is not wanted stays a while. */
 	port->unwanted_looks = protocol || !port->ring.map ? 0 : port->unwanted_looks + 1;
 	if (port->unwanted_looks > LOOKS_UNWANTED)
@@ -502,7 +558,8 @@ open_tap(const struct host_interface *interface)
 	memcpy(ifreq.ifr_name, interface->name, sizeof ifreq.ifr_name);
 	if (fd < 0 || ioctl(fd, TUNSETIFINDEX, &index) < 0 || ioctl(fd, TUNSETIFF, &ifreq) < 0 ||
 	    ioctl(fd, TUNATTACHFILTER, &filter) < 0 ||
-	    ioctl(fd, TUNSETOFFLOAD, (unsigned long)(TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)) < 0)
+	    /* What comes out is what will be on the wire: no checksum to be filled in, wherever the client says, and nothing to be cut. */
+	    ioctl(fd, TUNSETOFFLOAD, 0ul) < 0)
 		return -1;
 	interface_request(SIOCSIFTXQLEN, interface->name, &queue);
 	return take_fd(&fd);

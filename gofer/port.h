@@ -34,6 +34,7 @@ struct port {
 	unsigned unwanted_looks; /* during which nobody wanted to receive, though `host` does */
 	struct sock_filter *filter; /* as attached to the host's socket */
 	size_t filter_len;
+	int64_t told_ms; /* when a denial was logged last */
 	struct token_bucket frames[2], bytes[2]; /* by frame_direction */
 };
 

@@ -7,9 +7,11 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
 #include <linux/sockios.h>
+#include <linux/virtio_net.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -56,6 +58,19 @@ static const uint8_t own_ip[4] = {10, 78, 0, 1};
 static struct gofer gofer;
 static char policy_path[128];
 
+/* As on a card without offloads: a checksum is filled in before the frame is on the wire, wherever its sender has said. */
+static void
+without_checksum_offload(const char *name)
+{
+	struct ethtool_value off = {.cmd = ETHTOOL_STXCSUM};
+	struct ifreq ifreq = {.ifr_data = (char *)&off};
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	strcpy(ifreq.ifr_name, name);
+	cr_assert_eq(ioctl(fd, SIOCETHTOOL, &ifreq), 0, "%s", strerror(errno));
+	close(fd);
+}
+
 static void
 start(void)
 {
@@ -72,6 +87,7 @@ start(void)
 	cr_assert_eq(unshare(CLONE_NEWNET), 0, "network namespaces need root: %s", strerror(errno));
 	for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
 		cr_assert_eq(system(commands[i]), 0, "%s", commands[i]);
+	without_checksum_offload("gr0");
 	snprintf(policy_path, sizeof policy_path, "/tmp/splitsock-policy.%d.yaml", (int)getpid());
 	file = fopen(policy_path, "we");
 	cr_assert_not_null(file);
@@ -348,6 +364,26 @@ random_frame(uint8_t frame[1600])
 	return random_below(16) ? len : random_below(60);
 }
 
+/* In front of a frame: where the kernel is to put a checksum, or how to cut it. */
+static size_t
+random_offload(uint8_t *front)
+{
+	struct virtio_net_hdr header = {0};
+
+	if (random_below(4)) {
+		header.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
+		header.csum_start = (uint16_t)random_below(64);
+		header.csum_offset = (uint16_t)random_below(32);
+	}
+	if (random_below(8) == 0) {
+		header.gso_type = (uint8_t)(1 + random_below(5));
+		header.gso_size = (uint16_t)(1 + random_below(700));
+		header.hdr_len = (uint16_t)random_below(64);
+	}
+	memcpy(front, &header, sizeof header);
+	return sizeof header;
+}
+
 static void
 random_option(int fd)
 {
@@ -355,7 +391,7 @@ random_option(int fd)
 		{SOL_SOCKET, SO_MARK}, {SOL_SOCKET, SO_BINDTODEVICE}, {SOL_SOCKET, SO_DETACH_FILTER}, {SOL_SOCKET, SO_PRIORITY},
 		{SOL_SOCKET, SO_RCVBUFFORCE}, {SOL_SOCKET, SO_BROADCAST}, {SOL_PACKET, PACKET_ADD_MEMBERSHIP},
 		{SOL_PACKET, PACKET_DROP_MEMBERSHIP}, {SOL_PACKET, PACKET_AUXDATA}, {SOL_PACKET, PACKET_ORIGDEV},
-		{SOL_PACKET, PACKET_VNET_HDR}, {SOL_PACKET, PACKET_QDISC_BYPASS}, {SOL_PACKET, PACKET_LOSS},
+		{SOL_PACKET, PACKET_QDISC_BYPASS}, {SOL_PACKET, PACKET_LOSS},
 	};
 	const int *option = options[random_below(sizeof options / sizeof *options)];
 	struct packet_mreq membership = {.mr_ifindex = (int)random_below(8), .mr_type = (unsigned short)random_below(4), .mr_alen = 6};
@@ -367,9 +403,6 @@ random_option(int fd)
 		setsockopt(fd, option[0], option[1], &membership, sizeof membership);
 	else
 		setsockopt(fd, option[0], option[1], &number, sizeof number);
-	/* Frames with a header in front would be others than they look. */
-	number = 0;
-	setsockopt(fd, SOL_PACKET, PACKET_VNET_HDR, &number, sizeof number);
 }
 
 static void
@@ -387,7 +420,8 @@ random_message(struct packet_client *packet)
 {
 	static const int families[] = {AF_INET, AF_INET6, AF_PACKET, AF_NETLINK, AF_UNIX};
 	struct operation op;
-	int fd = -1, status;
+	int fd = -1, status, family;
+	uint64_t handle;
 
 	switch (random_below(4)) {
 	case 0:
@@ -401,11 +435,19 @@ random_message(struct packet_client *packet)
 		ask_sync(packet, random_below(10));
 		return;
 	default:
-		status = call(&packet->client, 1 + random_below(4),
-		              op_open(&op, families[random_below(5)], 1 + (int)random_below(4), (int)random_below(256))).status;
-		/* This client is granted no socket of any other kind. */
-		if (status == OK)
+		family = families[random_below(5)];
+		handle = ++packet->client.next_call;
+		status = call(&packet->client, handle,
+		              op_open(&op, family, 1 + (int)random_below(4), random_below(2) ? 0 : (int)random_below(256))).status;
+		if (status != OK)
+			return;
+		/* Reads of routes, and a socket that may ask for interfaces and no more. */
+		if (family != AF_NETLINK && (family != AF_INET || call(&packet->client, handle, op_bind(&op, 0)).status == OK ||
+		                             call(&packet->client, handle, op_connect(&op, 9, false)).status == OK ||
+		                             call(&packet->client, handle, op_send(&op, 9, "x")).status == OK ||
+		                             call(&packet->client, handle, op_set_int(&op, SOL_SOCKET, SO_BROADCAST, 1)).status == OK))
 			_exit(13);
+		send_request(&packet->client, ++packet->client.next_call, handle, (struct operation *[]){op_release(&op)}, 1);
 	}
 }
 
@@ -437,6 +479,8 @@ try_a_million_times(void)
 	packet_client_open(&packet);
 	for (size_t i = 0; i < 4; i++)
 		fds[i] = open_packet_socket(&packet);
+	if (setsockopt(fds[3], SOL_PACKET, PACKET_VNET_HDR, &(int){1}, sizeof(int)) < 0)
+		return 16;
 	for (int i = 0; i < TRIES; i++) {
 		int fd = fds[random_below(4)];
 		uint32_t what = random_below(1000);
@@ -450,8 +494,8 @@ try_a_million_times(void)
 		} else {
 			struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = random_below(4) ? 2 + (int)random_below(6) : -1,
 			                         .sll_protocol = (uint16_t)random_below(65536)};
-			uint8_t frame[1604];
-			size_t len = random_frame(frame);
+			uint8_t frame[sizeof(struct virtio_net_hdr) + 1604];
+			size_t front = fd == fds[3] ? random_offload(frame) : 0, len = front + random_frame(frame + front);
 
 			/* gr0 is one of those; without an address it goes where the socket is bound to. */
 			if (to.sll_ifindex < 0)
