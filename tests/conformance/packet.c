@@ -1,6 +1,9 @@
 #include "tests/conformance/packet.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
+
+enum { RETIRE_MS = 20 }; /* then a block of version 3 is the program's, full or not */
 
 int
 lo_index(void)
@@ -229,4 +232,31 @@ observe_statistics(const char *what, int fd)
 	else
 		OBSERVE("%s: PACKET_STATISTICS %u packets, %u drops, %u freezes, length %u", what, statistics.tp_packets,
 		        statistics.tp_drops, statistics.tp_freeze_q_cnt, len);
+}
+
+struct tpacket_req3
+ring_request(void)
+{
+	return (struct tpacket_req3){
+		.tp_block_size = RING_BLOCK,
+		.tp_block_nr = RING_SLOTS * RING_SLOT / RING_BLOCK,
+		.tp_frame_size = RING_SLOT,
+		.tp_frame_nr = RING_SLOTS,
+	};
+}
+
+uint8_t *
+ring_make(int fd, int option, int version)
+{
+	struct tpacket_req3 request = ring_request();
+	socklen_t size = version == TPACKET_V3 ? sizeof(struct tpacket_req3) : sizeof(struct tpacket_req);
+	void *map;
+
+	if (version == TPACKET_V3 && option == PACKET_RX_RING)
+		request.tp_retire_blk_tov = RETIRE_MS;
+	must("PACKET_VERSION", setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version));
+	must("ring", setsockopt(fd, SOL_PACKET, option, &request, size));
+	map = mmap(NULL, (size_t)RING_SLOTS * RING_SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	must("mmap", map == MAP_FAILED ? -1 : 0);
+	return map;
 }

@@ -1,6 +1,6 @@
 /*
- * Packet sockets on lo, for scenarios. Others' frames pass there, too: ours are of an ether type for experiments and start with four
- * bytes that no other process has, and every socket has a filter for them before it is bound.
+ * Packet sockets on lo, for scenarios. Others' frames pass there, too: ours are of an ether type for experiments and start with
+ * four bytes that no other process has, and every socket has a filter for them before it is bound.
  */
 #ifndef TESTS_CONFORMANCE_PACKET_H
 #define TESTS_CONFORMANCE_PACKET_H
@@ -52,6 +52,12 @@ void observe_text(const char *what, int fd);
 void observe_option_bytes(const char *what, int fd, int level, int option, size_t room);
 /* PACKET_STATISTICS, which it resets. */
 void observe_statistics(const char *what, int fd);
+/* Rings of a plain geometry: RING_SLOTS of RING_SLOT bytes in blocks of RING_BLOCK. */
+enum { RING_BLOCK = 16384, RING_SLOT = 2048, RING_SLOTS = 16 };
+struct tpacket_req3 ring_request(void);
+/* Sets one up, PACKET_RX_RING or PACKET_TX_RING, of this version, and maps it. */
+uint8_t *ring_make(int fd, int option, int version);
+
 const char *kind_name(int kind); /* "OUTGOING" */
 
 #endif

@@ -4,41 +4,8 @@
 
 #include "tests/conformance/packet.h"
 
-enum { BLOCK = 16384, SLOT = 2048, SLOTS = 16, RETIRE_MS = 20 };
-
 /* Frames are stamped by the stack while anybody on the machine wants that. */
 static const unsigned chance = TP_STATUS_TS_SOFTWARE;
-
-static const int versions[] = {TPACKET_V1, TPACKET_V2, TPACKET_V3};
-
-static struct tpacket_req3
-plain_request(void)
-{
-	return (struct tpacket_req3){
-		.tp_block_size = BLOCK, .tp_block_nr = SLOTS * SLOT / BLOCK, .tp_frame_size = SLOT, .tp_frame_nr = SLOTS};
-}
-
-static socklen_t
-request_size(int version)
-{
-	return version == TPACKET_V3 ? sizeof(struct tpacket_req3) : sizeof(struct tpacket_req);
-}
-
-/* A mapped ring of the plain geometry. */
-static uint8_t *
-ring_make(int fd, int option, int version)
-{
-	struct tpacket_req3 request = plain_request();
-	void *map;
-
-	if (version == TPACKET_V3 && option == PACKET_RX_RING)
-		request.tp_retire_blk_tov = RETIRE_MS;
-	must("PACKET_VERSION", setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version, sizeof version));
-	must("ring", setsockopt(fd, SOL_PACKET, option, &request, request_size(version)));
-	map = mmap(NULL, (size_t)SLOTS * SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	must("mmap", map == MAP_FAILED ? -1 : 0);
-	return map;
-}
 
 /* ---- receiving ---------------------------------------------------------------------------------- */
 
@@ -59,7 +26,7 @@ observe_slot(const char *what, int fd, uint8_t *map, unsigned slot, int version)
 		struct tpacket_hdr *v1;
 		struct tpacket2_hdr *v2;
 		uint8_t *bytes;
-	} at = {.bytes = map + (size_t)slot * SLOT};
+	} at = {.bytes = map + (size_t)slot * RING_SLOT};
 	const struct sockaddr_ll *name;
 	unsigned status = 0;
 
@@ -90,7 +57,7 @@ observe_slot(const char *what, int fd, uint8_t *map, unsigned slot, int version)
 static void
 give_back(uint8_t *map, unsigned slot, int version)
 {
-	uint8_t *at = map + (size_t)slot * SLOT;
+	uint8_t *at = map + (size_t)slot * RING_SLOT;
 
 	if (version == TPACKET_V1)
 		__atomic_store_n(&((struct tpacket_hdr *)(void *)at)->tp_status, TP_STATUS_KERNEL, __ATOMIC_RELEASE);
@@ -108,17 +75,17 @@ receive_by_slots(int version, int type, int protocol)
 	packet_bind(fd, lo_index(), protocol);
 	observe_poll("nothing", fd, POLLIN, 0);
 	/* Once around, and some more. */
-	for (unsigned i = 0; i < SLOTS / copies + 2; i++) {
+	for (unsigned i = 0; i < RING_SLOTS / copies + 2; i++) {
 		frame_send(sender, i % 2 ? "odd" : "even one");
 		for (unsigned copy = 0; copy < copies; copy++) {
 			if (observe_slot("slot", fd, map, slot, version))
 				give_back(map, slot, version);
-			slot = (slot + 1) % SLOTS;
+			slot = (slot + 1) % RING_SLOTS;
 		}
 	}
 	observe_quiet("nothing more", fd, POLLIN);
 	observe_statistics("all", fd);
-	observe_call("munmap", munmap(map, (size_t)SLOTS * SLOT));
+	observe_call("munmap", munmap(map, (size_t)RING_SLOTS * RING_SLOT));
 }
 
 SCENARIO(packet, ring_v1)
@@ -150,10 +117,10 @@ SCENARIO(packet, ring_v2_of_dgram)
 static void
 observe_blocks(int fd, uint8_t *map, unsigned *block, unsigned wanted)
 {
-	const unsigned blocks = SLOTS * SLOT / BLOCK;
+	const unsigned blocks = RING_SLOTS * RING_SLOT / RING_BLOCK;
 
 	for (int64_t end = now_ms() + WAIT_MS; wanted && now_ms() < end;) {
-		struct tpacket_block_desc *desc = (void *)(map + (size_t)*block * BLOCK);
+		struct tpacket_block_desc *desc = (void *)(map + (size_t)*block * RING_BLOCK);
 		const uint8_t *at = (uint8_t *)desc + desc->hdr.bh1.offset_to_first_pkt;
 
 		wait_for(fd, POLLIN);
@@ -213,13 +180,13 @@ overflow(int version)
 
 	set_option(last, SOL_SOCKET, SO_RCVBUF, 1 << 17);
 	packet_bind(fd, lo_index(), TEST_TYPE);
-	for (int i = 0; i < SLOTS + 5; i++) {
+	for (int i = 0; i < RING_SLOTS + 5; i++) {
 		frame_send(sender, "one of many");
 		wait_for(last, POLLIN);
 		recv(last, &(char){0}, 1, 0);
 	}
 	observe_poll("full", fd, POLLIN | POLLOUT, POLLIN);
-	for (unsigned i = 0; i < SLOTS; i++) {
+	for (unsigned i = 0; i < RING_SLOTS; i++) {
 		observe_slot("slot", fd, map, i, version);
 		give_back(map, i, version);
 	}
@@ -242,8 +209,8 @@ SCENARIO(packet, ring_overflow_v2)
 /* What is longer than a slot is cut, or, if asked for, comes whole through the socket's queue. */
 SCENARIO(packet, ring_copy)
 {
-	static char text[SLOT + 500];
-	uint8_t *map, frame[SLOT * 2];
+	static char text[RING_SLOT + 500];
+	uint8_t *map, frame[RING_SLOT * 2];
 	struct sockaddr_ll to = link_name(lo_index(), TEST_TYPE);
 	int fd = packet_socket(SOCK_RAW), sender = packet_socket(SOCK_RAW);
 	size_t len;
@@ -288,7 +255,7 @@ SCENARIO(packet, ring_after_bind)
 	frame_send(sender, "with");
 	observe_slot("ring", fd, map, 0, TPACKET_V2);
 	observe_call("to take it away while it is mapped", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &none, sizeof none));
-	must("munmap", munmap(map, (size_t)SLOTS * SLOT));
+	must("munmap", munmap(map, (size_t)RING_SLOTS * RING_SLOT));
 	observe_call("to take it away", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &none, sizeof none));
 	frame_send(sender, "without again");
 	observe_text("queue", fd);
@@ -340,176 +307,10 @@ SCENARIO(packet, ring_forked)
 	close(fd);
 	give_back(map, 0, TPACKET_V2);
 	frame_send(sender, "closed");
-	for (int64_t end = now_ms() + WAIT_MS; now_ms() < end && !((volatile struct tpacket2_hdr *)(map + SLOT))->tp_status;)
+	for (int64_t end = now_ms() + WAIT_MS; now_ms() < end && !((volatile struct tpacket2_hdr *)(map + RING_SLOT))->tp_status;)
 		pause_ms(2);
-	observe_frame("after close", map + SLOT + ((struct tpacket2_hdr *)(map + SLOT))->tp_mac,
-	              ((struct tpacket2_hdr *)(map + SLOT))->tp_snaplen);
-}
-
-/* ---- geometry ----------------------------------------------------------------------------------- */
-
-SCENARIO(packet, ring_geometry)
-{
-	static const struct {
-		const char *name;
-		struct tpacket_req request;
-	} requests[] = {
-		{"nothing", {0, 0, 0, 0}},
-		{"blocks of 0", {0, 2, 2048, 16}},
-		{"blocks of half a page", {2048, 2, 2048, 2}},
-		{"blocks of a page and a half", {6144, 2, 2048, 6}},
-		{"slots of 0", {16384, 2, 0, 16}},
-		{"slots of 16", {16384, 2, 16, 2048}},
-		{"slots of 2047", {16384, 2, 2047, 16}},
-		{"slots larger than blocks", {4096, 2, 8192, 1}},
-		{"too many slots", {16384, 2, 2048, 17}},
-		{"too few slots", {16384, 2, 2048, 15}},
-		{"slots without blocks", {16384, 0, 2048, 16}},
-		{"more than 32 bits", {0x80000000u, 0xffffffffu, 2048, 16}},
-		{"blocks of a negative size", {0xfffff000u, 1, 2048, 2097150}},
-		{"slots that do not divide a block", {16384, 2, 3008, 10}},
-		{"a page each", {4096, 4, 4096, 4}},
-	};
-
-	for (size_t v = 0; v < 2; v++) {
-		for (size_t i = 0; i < sizeof requests / sizeof *requests; i++) {
-			int fd = packet_socket(SOCK_RAW);
-
-			set_option(fd, SOL_PACKET, PACKET_VERSION, versions[v]);
-			OBSERVE("%s, version %zu", requests[i].name, v + 1);
-			observe_call("rx", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &requests[i].request, sizeof requests[i].request));
-			observe_call("tx", setsockopt(fd, SOL_PACKET, PACKET_TX_RING, &requests[i].request, sizeof requests[i].request));
-			close(fd);
-		}
-	}
-}
-
-SCENARIO(packet, ring_geometry_v3)
-{
-	static const struct {
-		const char *name;
-		unsigned tov, private, features, block_size;
-	} changes[] = {
-		{"plain", 0, 0, 0, BLOCK},           {"a time-out", 10, 0, 0, BLOCK},
-		{"a private area", 10, 64, 0, BLOCK}, {"a private area of all", 10, BLOCK, 0, BLOCK},
-		{"a private area of nearly all", 10, BLOCK - 48, 0, BLOCK}, {"a hash", 10, 0, TP_FT_REQ_FILL_RXHASH, BLOCK},
-		{"unknown features", 10, 0, 0x80000000u, BLOCK}, {"blocks of 0", 10, 0, 0, 0},
-	};
-
-	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {
-		int fd = packet_socket(SOCK_RAW);
-		struct tpacket_req3 request = plain_request();
-
-		set_option(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V3);
-		request.tp_block_size = changes[i].block_size;
-		request.tp_retire_blk_tov = changes[i].tov;
-		request.tp_sizeof_priv = changes[i].private;
-		request.tp_feature_req_word = changes[i].features;
-		OBSERVE("%s", changes[i].name);
-		observe_call("rx", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof request));
-		observe_call("tx", setsockopt(fd, SOL_PACKET, PACKET_TX_RING, &request, sizeof request));
-		observe_call("too short", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(struct tpacket_req)));
-		close(fd);
-	}
-}
-
-SCENARIO(packet, ring_sizes)
-{
-	static const unsigned sizes[] = {0, 4, 12, 15, 16, 17, 27, 28, 29, 64};
-	struct tpacket_req3 request[4] = {plain_request()};
-
-	for (size_t v = 0; v < 3; v++) {
-		for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-			int fd = packet_socket(SOCK_RAW);
-
-			set_option(fd, SOL_PACKET, PACKET_VERSION, versions[v]);
-			OBSERVE("version %zu, %u bytes", v + 1, sizes[i]);
-			observe_call("rx", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, request, sizes[i]));
-			close(fd);
-		}
-	}
-	observe_option("PACKET_RX_RING", packet_socket(SOCK_RAW), SOL_PACKET, PACKET_RX_RING);
-}
-
-/* What cannot be changed while there is a ring. */
-SCENARIO(packet, ring_holds_options)
-{
-	int fd = packet_socket(SOCK_RAW);
-	struct tpacket_req3 request = plain_request();
-	uint8_t *map = ring_make(fd, PACKET_RX_RING, TPACKET_V2);
-
-	observe_set_option("PACKET_VERSION", fd, SOL_PACKET, PACKET_VERSION, TPACKET_V1);
-	observe_set_option("PACKET_RESERVE", fd, SOL_PACKET, PACKET_RESERVE, 64);
-	observe_set_option("PACKET_VNET_HDR", fd, SOL_PACKET, PACKET_VNET_HDR, 1);
-	observe_set_option("PACKET_LOSS", fd, SOL_PACKET, PACKET_LOSS, 1);
-	observe_set_option("PACKET_TX_HAS_OFF", fd, SOL_PACKET, PACKET_TX_HAS_OFF, 1);
-	observe_set_option("PACKET_COPY_THRESH", fd, SOL_PACKET, PACKET_COPY_THRESH, 1);
-	observe_set_option("PACKET_TIMESTAMP", fd, SOL_PACKET, PACKET_TIMESTAMP, 8);
-	observe_call("a second ring", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(struct tpacket_req)));
-	observe_call("one to send while it is mapped", setsockopt(fd, SOL_PACKET, PACKET_TX_RING, &request, sizeof(struct tpacket_req)));
-	must("munmap", munmap(map, (size_t)SLOTS * SLOT));
-	observe_call("a second ring", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(struct tpacket_req)));
-	observe_call("one to send", setsockopt(fd, SOL_PACKET, PACKET_TX_RING, &request, sizeof(struct tpacket_req)));
-}
-
-SCENARIO(packet, ring_mappings)
-{
-	static const struct {
-		const char *name;
-		size_t len;
-		off_t offset;
-		int flags;
-	} maps[] = {
-		{"all", (size_t)SLOTS * SLOT, 0, MAP_SHARED},           {"half", (size_t)SLOTS * SLOT / 2, 0, MAP_SHARED},
-		{"more", (size_t)SLOTS * SLOT + 4096, 0, MAP_SHARED},   {"from the second page", (size_t)SLOTS * SLOT - 4096, 4096, MAP_SHARED},
-		{"of its own", (size_t)SLOTS * SLOT, 0, MAP_PRIVATE},
-	};
-	int fd = packet_socket(SOCK_RAW);
-	struct tpacket_req3 request = plain_request();
-
-	OBSERVE("without a ring %d", mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0) == MAP_FAILED ? errno : 0);
-	must("ring", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(struct tpacket_req)));
-	for (size_t i = 0; i < sizeof maps / sizeof *maps; i++) {
-		void *map = mmap(NULL, maps[i].len, PROT_READ | PROT_WRITE, maps[i].flags, fd, maps[i].offset);
-
-		OBSERVE("%s: %s", maps[i].name, map == MAP_FAILED ? error_name(errno) : "mapped");
-		if (map != MAP_FAILED)
-			munmap(map, maps[i].len);
-	}
-	/* Both rings are one mapping. */
-	must("ring", setsockopt(fd, SOL_PACKET, PACKET_TX_RING, &request, sizeof(struct tpacket_req)));
-	for (size_t i = 1; i <= 2; i++) {
-		void *map = mmap(NULL, i * SLOTS * SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-
-		OBSERVE("%zu rings: %s", i, map == MAP_FAILED ? error_name(errno) : "mapped");
-		if (map != MAP_FAILED)
-			munmap(map, i * SLOTS * SLOT);
-	}
-}
-
-SCENARIO(packet, ring_versions)
-{
-	int fd = packet_socket(SOCK_RAW);
-	static const int values[] = {TPACKET_V3, TPACKET_V1, 3, -1, TPACKET_V2}, asked[] = {0, 1, 2, 3, -1};
-
-	for (size_t i = 0; i < sizeof values / sizeof *values; i++)
-		observe_set_option("PACKET_VERSION", fd, SOL_PACKET, PACKET_VERSION, values[i]);
-	for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
-		int value = asked[i];
-		socklen_t len = sizeof value;
-
-		OBSERVE("version %d", asked[i]);
-		if (observe_call("PACKET_HDRLEN", getsockopt(fd, SOL_PACKET, PACKET_HDRLEN, &value, &len)) == 0)
-			OBSERVE("%d length %u", value, len);
-	}
-	for (socklen_t room = 0; room < 10; room += 3) {
-		int value[4] = {1};
-		socklen_t len = room;
-
-		OBSERVE("room for %u", room);
-		if (observe_call("PACKET_HDRLEN", getsockopt(fd, SOL_PACKET, PACKET_HDRLEN, value, &len)) == 0)
-			OBSERVE("%d length %u", value[0], len);
-	}
+	observe_frame("after close", map + RING_SLOT + ((struct tpacket2_hdr *)(map + RING_SLOT))->tp_mac,
+	              ((struct tpacket2_hdr *)(map + RING_SLOT))->tp_snaplen);
 }
 
 SCENARIO(packet, ring_reserve)
@@ -537,7 +338,7 @@ SCENARIO(packet, ring_time_stamps)
 		packet_bind(fd, lo_index(), TEST_TYPE);
 		frame_send(sender, "hello");
 		observe_slot("stamped", fd, map, 0, TPACKET_V2);
-		munmap(map, (size_t)SLOTS * SLOT);
+		munmap(map, (size_t)RING_SLOTS * RING_SLOT);
 		close(fd);
 	}
 }
@@ -550,13 +351,13 @@ slot_data(uint8_t *map, unsigned slot, int version)
 {
 	static const size_t headers[] = {TPACKET_HDRLEN, TPACKET2_HDRLEN, TPACKET3_HDRLEN};
 
-	return map + (size_t)slot * SLOT + headers[version] - sizeof(struct sockaddr_ll);
+	return map + (size_t)slot * RING_SLOT + headers[version] - sizeof(struct sockaddr_ll);
 }
 
 static void
 slot_fill(uint8_t *map, unsigned slot, int version, const char *text, size_t pretended)
 {
-	uint8_t *at = map + (size_t)slot * SLOT;
+	uint8_t *at = map + (size_t)slot * RING_SLOT;
 	size_t len = frame_make(slot_data(map, slot, version), NULL, TEST_TYPE, text);
 
 	if (pretended)
@@ -578,7 +379,7 @@ slot_fill(uint8_t *map, unsigned slot, int version, const char *text, size_t pre
 static unsigned
 slot_status(uint8_t *map, unsigned slot, int version)
 {
-	uint8_t *at = map + (size_t)slot * SLOT;
+	uint8_t *at = map + (size_t)slot * RING_SLOT;
 	unsigned status = TP_STATUS_SENDING;
 
 	for (int64_t end = now_ms() + WAIT_MS; status & TP_STATUS_SENDING && now_ms() < end; sched_yield()) {
@@ -600,11 +401,11 @@ send_by_slots(int version)
 	packet_bind(fd, lo_index(), 0);
 	observe_poll("fresh", fd, POLLOUT, POLLOUT);
 	observe_call("nothing to send", send(fd, NULL, 0, 0));
-	for (unsigned i = 0; i < SLOTS + 3; i++) {
-		slot_fill(map, i % SLOTS, version, i % 2 ? "odd" : "even one", 0);
+	for (unsigned i = 0; i < RING_SLOTS + 3; i++) {
+		slot_fill(map, i % RING_SLOTS, version, i % 2 ? "odd" : "even one", 0);
 		observe_call("send", send(fd, NULL, 0, 0));
 		observe_text("other", other);
-		OBSERVE("status %#x", slot_status(map, i % SLOTS, version));
+		OBSERVE("status %#x", slot_status(map, i % RING_SLOTS, version));
 	}
 	for (unsigned i = 3; i < 6; i++)
 		slot_fill(map, i, version, "together", 0);
@@ -634,7 +435,7 @@ SCENARIO(packet, send_ring_v3)
 static void
 bad_slots(int version, int loss)
 {
-	static const size_t lengths[] = {5, 13, SLOT, 100000, 0xffffffff};
+	static const size_t lengths[] = {5, 13, RING_SLOT, 100000, 0xffffffff};
 	int other = packet_bound(SOCK_RAW, TEST_TYPE);
 
 	for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++) {
@@ -653,7 +454,7 @@ bad_slots(int version, int loss)
 			observe_text("other", other);
 		else
 			OBSERVE("second status %#x", slot_status(map, 1, version));
-		munmap(map, (size_t)SLOTS * SLOT);
+		munmap(map, (size_t)RING_SLOTS * RING_SLOT);
 		close(fd);
 	}
 }
@@ -695,17 +496,17 @@ SCENARIO(packet, send_ring_unbound)
 SCENARIO(packet, both_rings)
 {
 	int fd = packet_socket(SOCK_RAW);
-	struct tpacket_req3 request = plain_request();
+	struct tpacket_req3 request = ring_request();
 	uint8_t *map;
 
 	set_option(fd, SOL_PACKET, PACKET_VERSION, TPACKET_V2);
 	must("rx", setsockopt(fd, SOL_PACKET, PACKET_RX_RING, &request, sizeof(struct tpacket_req)));
 	must("tx", setsockopt(fd, SOL_PACKET, PACKET_TX_RING, &request, sizeof(struct tpacket_req)));
-	map = mmap(NULL, (size_t)2 * SLOTS * SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	map = mmap(NULL, (size_t)2 * RING_SLOTS * RING_SLOT, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	must("mmap", map == MAP_FAILED ? -1 : 0);
 	packet_bind(fd, lo_index(), TEST_TYPE);
-	slot_fill(map + SLOTS * SLOT, 0, TPACKET_V2, "round trip", 0);
+	slot_fill(map + RING_SLOTS * RING_SLOT, 0, TPACKET_V2, "round trip", 0);
 	observe_call("send", send(fd, NULL, 0, 0));
 	observe_slot("came back", fd, map, 0, TPACKET_V2);
-	OBSERVE("status %#x", slot_status(map + SLOTS * SLOT, 0, TPACKET_V2));
+	OBSERVE("status %#x", slot_status(map + RING_SLOTS * RING_SLOT, 0, TPACKET_V2));
 }
