@@ -26,7 +26,11 @@ struct limits {
 	uint32_t sockets;  /* per session */
 	uint32_t calls;    /* connects that wait for the host, per session */
 	uint32_t sessions; /* at once */
+	uint64_t descriptors; /* of this process; 0: nobody counts */
 };
+
+/* Descriptors that are not for clients' sockets: the gofer's own, splitsock-ctl's, links that have not said whose they are. */
+#define DESCRIPTORS_SPARE 32
 
 struct gofer {
 	struct loop loop;
@@ -36,10 +40,12 @@ struct gofer {
 	struct audit audit;
 	struct limits limits;
 	struct table sessions; /* by session id */
+	size_t socks;          /* of all sessions */
 	struct listener *listeners;
 	size_t pending_links;
 	uint8_t *scratch; /* SCRATCH_SIZE bytes, for one read at a time */
 	struct splice_pipe *idle_pipes;
+	size_t pipes; /* idle ones, too */
 	struct gofer_counters counters;
 	struct host_counters host_counters;
 	int64_t start_time, started_ms; /* Unix time in seconds, and the monotonic clock's */
@@ -53,6 +59,12 @@ struct gofer {
 	int host_ns; /* our own network namespace; 0: not opened */
 	int own_cgroup; /* a directory; 0: not left. See ring_limit.c */
 };
+
+/*
+ * Whether there are descriptors for one more host socket. Each socket and each session is counted with the two that it may come to have: were
+ * the last one spent on a host socket, links and side channels could not be accepted, and who waits for one would hang.
+ */
+bool gofer_has_room(const struct gofer *gofer);
 
 /* Closes the pipes that no transfer uses. */
 void relay_free_idle_pipes(struct gofer *gofer);

@@ -158,7 +158,7 @@ link_introduce(struct gofer *gofer, int fd, bool is_stream, const struct link_he
 		return;
 	}
 	sock = table_find(&session->socks, hello->handle);
-	if (!sock && !(hello->handle >> 63)) {
+	if (!sock && !(hello->handle >> 63) && gofer_has_room(gofer)) {
 		/* A datagram socket's link comes before anything else; any other may overtake the control stream. */
 		sock = sock_new(session, hello->handle);
 		if (sock)

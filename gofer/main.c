@@ -130,8 +130,8 @@ tick(void *arg)
 		listener_tick(daemon->listeners[i]);
 }
 
-/* Every connection costs two descriptors: take what we may have. */
-static void
+/* Every connection costs two descriptors: take what we may have. Returns how many that is. */
+static uint64_t
 raise_descriptor_limit(void)
 {
 	struct rlimit limit;
@@ -140,6 +140,7 @@ raise_descriptor_limit(void)
 		limit.rlim_cur = limit.rlim_max;
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
+	return getrlimit(RLIMIT_NOFILE, &limit) == 0 ? limit.rlim_cur : 0;
 }
 
 static int
@@ -229,7 +230,7 @@ main(int argc, char **argv)
 		log_error("cannot start: no memory");
 		return EX_OSERR;
 	}
-	raise_descriptor_limit();
+	arguments.limits.descriptors = raise_descriptor_limit();
 	/* Large buffers go back to the kernel when they are freed; by default the C library comes to keep them. */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	signal(SIGPIPE, SIG_IGN);

@@ -128,6 +128,10 @@ handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		audit_socket(sock->session, family, type, protocol, false);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	}
+	if (!gofer_has_room(sock->session->gofer)) {
+		count_gofer(sock->session->gofer, COUNTER_DESCRIPTOR_SHORTAGES);
+		return fail(answer, EMFILE);
+	}
 	sock->host.fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	if (sock->host.fd < 0) {
 		int error = errno;

@@ -127,8 +127,9 @@ receive(int fd, uint8_t *data, size_t size, bool careful, bool *urgent)
 }
 
 static void
-pipe_free(struct splice_pipe *pipe)
+pipe_free(struct gofer *gofer, struct splice_pipe *pipe)
 {
+	gofer->pipes--;
 	close(pipe->read_fd);
 	close(pipe->write_fd);
 	free(pipe);
@@ -147,12 +148,13 @@ pipe_take(struct sock *sock)
 		pipe = calloc(1, sizeof *pipe);
 		if (!pipe)
 			return;
-		if (pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
+		if (!gofer_has_room(gofer) || pipe2(fds, O_CLOEXEC | O_NONBLOCK) < 0) {
 			free(pipe);
 			return;
 		}
 		pipe->read_fd = fds[0];
 		pipe->write_fd = fds[1];
+		gofer->pipes++;
 		fcntl(pipe->write_fd, F_SETPIPE_SZ, SPLICE_PIPE_SIZE);
 	}
 	setsockopt(sock->link.fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
@@ -176,7 +178,7 @@ pipe_release(struct sock *sock)
 		gofer->idle_pipes = pipe;
 		return;
 	}
-	pipe_free(pipe);
+	pipe_free(gofer, pipe);
 }
 
 void
@@ -186,7 +188,7 @@ relay_free_idle_pipes(struct gofer *gofer)
 		struct splice_pipe *pipe = gofer->idle_pipes;
 
 		gofer->idle_pipes = pipe->next;
-		pipe_free(pipe);
+		pipe_free(gofer, pipe);
 	}
 }
 
@@ -509,6 +511,11 @@ relay_listener(struct sock *sock)
 			return true;
 		if (sock->session->socks.count >= sock->session->gofer->limits.sockets) {
 			sock->starved = true;
+			return true;
+		}
+		if (!gofer_has_room(sock->session->gofer)) {
+			sock->starved = true;
+			count_gofer(sock->session->gofer, COUNTER_DESCRIPTOR_SHORTAGES);
 			return true;
 		}
 		fd = accept4(sock->host.fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);

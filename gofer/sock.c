@@ -111,8 +111,16 @@ sock_new(struct session *session, uint64_t handle)
 		free(sock);
 		return NULL;
 	}
+	session->gofer->socks++;
 	count_session(session, COUNTER_SOCKETS_OPENED, 1);
 	return sock;
+}
+
+bool
+gofer_has_room(const struct gofer *gofer)
+{
+	return !gofer->limits.descriptors ||
+	       2 * (gofer->socks + gofer->sessions.count + gofer->pipes) + DESCRIPTORS_SPARE <= gofer->limits.descriptors;
 }
 
 void
@@ -157,6 +165,7 @@ sock_free(struct sock *sock)
 	sock_dont_linger(sock->host.fd);
 	loop_close(loop, &sock->host);
 	table_remove(&session->socks, sock);
+	session->gofer->socks--;
 	count_session(session, COUNTER_SOCKETS_CLOSED, 1);
 	if (tell)
 		session_send_closed(session, sock->handle, sock->error);

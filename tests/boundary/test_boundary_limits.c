@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "tests/boundary/client.h"
@@ -504,6 +505,54 @@ run_flood(void *arg)
 		if (sendmmsg(flood->link, messages, 64, MSG_NOSIGNAL) < 0)
 			break;
 	return NULL;
+}
+
+static void
+start_with_few_descriptors(void)
+{
+	struct rlimit limit = {.rlim_cur = 120, .rlim_max = 120};
+
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	start();
+}
+
+/* Host sockets may not take the descriptors that links and side channels need: who waits for one would wait for ever. */
+GOFER_TEST(limits, without_descriptors_calls_fail_and_do_not_hang, start_with_few_descriptors)
+{
+	struct operation op, *ops[] = {&op};
+	struct client client;
+	struct outcome outcome;
+	uint64_t opened = 0;
+	char reply[512];
+	int channel, link, links[16];
+
+	client_open(&client, &gofer);
+	do
+		outcome = call_open(&client, ++opened, SOCK_STREAM, NULL);
+	while (outcome.status == OK && opened < 120);
+	cr_assert_eq(outcome.error, EMFILE, "status %d, error %d after %d sockets", outcome.status, outcome.error, (int)opened);
+	cr_assert_geq(opened, 20);
+	channel = link_open(&client, false, LINK_CHANNEL, 0);
+	op_query(&op);
+	cr_assert(channel_request(channel, 1, 1, ops, 1));
+	cr_assert_eq(poll(&(struct pollfd){.fd = channel, .events = POLLIN}, 1, PATIENCE_MS), 1, "the side channel is not served");
+	cr_assert_gt(recv(channel, reply, sizeof reply, MSG_DONTWAIT), 0);
+	/* A datagram socket's link comes first, and takes a descriptor itself. There may be room for one, which could not be opened. */
+	for (int i = 0; i < 16; i++)
+		cr_assert_geq(links[i] = link_open(&client, false, LINK_SOCKET, 1000 + (uint64_t)i), 0);
+	for (int i = 1; i < 16; i++)
+		cr_assert(ends_within(links[i], PATIENCE_MS), "link %d", i);
+	for (uint64_t handle = 1; handle <= 5; handle++)
+		cr_assert(send_request(&client, 0, handle, (struct operation *[]){op_release(&op)}, 1));
+	cr_assert_eq(call(&client, 6, op_query(&op)).status, OK); /* they are released by now */
+	link = link_open(&client, false, LINK_SOCKET, 2000);
+	cr_assert_eq(call_open(&client, 2000, SOCK_DGRAM, NULL).status, OK);
+	assert_serves(&gofer);
+	for (int i = 0; i < 16; i++)
+		close(links[i]);
+	close(link);
+	close(channel);
+	client_close(&client);
 }
 
 /* close() waits for as long as SO_LINGER says while a peer takes nothing. That must not be the gofer's time. */
