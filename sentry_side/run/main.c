@@ -99,6 +99,8 @@ run_command(const struct arguments *arguments, const sigset_t *mask, const struc
 
 	if (error)
 		child_fail(report_fd, "new namespaces", error);
+	if (arguments->isolate)
+		isolate_show_ipv6();
 	setrlimit(RLIMIT_NOFILE, files);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	report.listener = filter_install(&report.killable);

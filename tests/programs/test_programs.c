@@ -35,7 +35,7 @@ static struct program programs[] = {
 #ifdef PROGRAMS_FULL
 	{ "ffmpeg" }, { "mariadb" }, { "iperf3-more" }, { "ssh-forward" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" },
 	{ "rust" }, { "stunnel" }, { "chromium" }, { "chrony" }, { "ftp" }, { "nats" },
-	{ "aria2" }, { "node" }, { "unbound" },
+	{ "java-ipv6" }, { "aria2" }, { "node" }, { "unbound" },
 #else
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
@@ -222,7 +222,7 @@ static void stop_gofer(void)
 		kill(gofer, SIGKILL);
 		waitpid(gofer, NULL, 0);
 	}
-	// The gofer removes its sockets, unless it was killed, and keeps its lock file.
+	// The gofer removes its files, unless it was killed.
 	static const char *const left[] = { "", ".stream", ".seqpacket", ".ctl", ".lock" };
 	char path[sizeof(gofer_socket) + 16];
 	for (size_t n = 0; n < sizeof(left) / sizeof(left[0]); n++) {

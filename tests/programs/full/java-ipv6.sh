@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
-# Java and IPv6: an echo over ::1, the interfaces' IPv6 addresses. Not run yet: Java looks into /proc/net/if_inet6, which is empty inside.
+# Java and IPv6, which it believes in only where /proc/net/if_inet6 has an address: an echo over ::1, a server on it, lo's address.
+# Other interfaces' IPv6 addresses it reads there too, and does not see inside.
 . "$(dirname "$0")/../lib.sh"
 need java javac socat
 cat >"$T/Six.java" <<'JAVA'
-import java.net.*; import java.util.*;
+import java.net.*;
 public class Six {
     public static void main(String[] a) throws Exception {
-        for (var n : Collections.list(NetworkInterface.getNetworkInterfaces())) System.out.println(n.getName() + " " + n.getInterfaceAddresses());
+        System.out.println(NetworkInterface.getByName("lo").getInterfaceAddresses());
+        try (ServerSocket l = new ServerSocket(0, 5, InetAddress.getByName("::1")); Socket s = new Socket("::1", l.getLocalPort()); Socket c = l.accept()) {
+            System.out.println(c.getInetAddress() + " " + (c.getPort() == s.getLocalPort()));
+        }
         try (Socket s = new Socket("::1", Integer.parseInt(a[0]))) {
             s.getOutputStream().write("hello".getBytes()); s.shutdownOutput();
             System.out.println(new String(s.getInputStream().readAllBytes()));
