@@ -35,7 +35,7 @@ static struct program programs[] = {
 #ifdef PROGRAMS_FULL
 	{ "ffmpeg" }, { "mariadb" }, { "iperf3-more" }, { "ssh-forward" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" },
 	{ "rust" }, { "stunnel" }, { "chromium" }, { "chrony" }, { "ftp" }, { "nats" },
-	{ "java-ipv6" }, { "aria2" }, { "node" }, { "unbound" },
+	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" },
 #else
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
