@@ -282,8 +282,10 @@ mirror_free(struct mirror *mirror)
 
 	while (*at && *at != mirror)
 		at = &(*at)->next;
-	if (*at)
+	if (*at) {
 		*at = mirror->next;
+		mirror->gofer->mirror_count--;
+	}
 	while (mirror->ports) {
 		struct port *port = mirror->ports;
 
@@ -357,7 +359,7 @@ mirror_new(struct session *session, int *error)
 	struct gofer *gofer = session->gofer;
 	struct mirror *mirror = calloc(1, sizeof *mirror);
 
-	*error = mirror ? prepare(gofer) : -ENOMEM;
+	*error = !mirror ? -ENOMEM : !gofer_has_room(gofer) ? -EMFILE : prepare(gofer);
 	if (*error) {
 		free(mirror);
 		return NULL;
@@ -365,6 +367,7 @@ mirror_new(struct session *session, int *error)
 	*mirror = (struct mirror){
 		.next = gofer->mirrors, .gofer = gofer, .session = session, .uid = session->uid, .ns = -1, .diag = -1, .inject = -1};
 	gofer->mirrors = mirror;
+	gofer->mirror_count++;
 	*error = unshare(CLONE_NEWNET) < 0 ? -errno : 0;
 	if (!*error) {
 		*error = make_inside(mirror);

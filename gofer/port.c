@@ -568,13 +568,16 @@ open_tap(const struct host_interface *interface)
 struct port *
 port_new(struct mirror *mirror, const struct host_interface *interface, const struct packet_grant *grant)
 {
-	struct port *port = calloc(1, sizeof *port);
+	struct port *port = gofer_has_room(mirror->gofer) ? calloc(1, sizeof *port) : NULL;
 	struct loop *loop = &mirror->gofer->loop;
 	bool loopback = interface->flags & IFF_LOOPBACK;
 	int error;
 
-	if (!port)
+	if (!port) {
+		errno = EMFILE;
 		return NULL;
+	}
+	mirror->gofer->ports++;
 	*port = (struct port){
 		.mirror = mirror,
 		.grant = grant,
@@ -612,5 +615,6 @@ port_free(struct port *port)
 	close_host(port);
 	closer_take(&gofer->closer, loop_take(&gofer->loop, &port->inside), NULL, 0);
 	port_wish_clear(port);
+	gofer->ports--;
 	free(port);
 }

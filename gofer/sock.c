@@ -120,7 +120,7 @@ bool
 gofer_has_room(const struct gofer *gofer)
 {
 	return !gofer->limits.descriptors ||
-	       2 * (gofer->socks + gofer->sessions.count + gofer->pipes) + DESCRIPTORS_SPARE <= gofer->limits.descriptors;
+	       2 * (gofer->socks + gofer->sessions.count + gofer->pipes + gofer->ports + 2 * gofer->mirror_count) + DESCRIPTORS_SPARE <= gofer->limits.descriptors;
 }
 
 void
