@@ -80,6 +80,14 @@ handle_packet_open(const struct call *call, const Splitsock__PacketOpen *open)
 		answer_open(call, SPLITSOCK__STATUS__STATUS_DENIED, 0, -1);
 		return;
 	}
+	/* Its own rights decide first, and say so: an ordinary user's gofer has none. */
+	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+	if (fd < 0) {
+		audit_socket(session, AF_PACKET, type, (int)open->protocol, true);
+		answer_open(call, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, EPERM, -1);
+		return;
+	}
+	close(fd);
 	fd = mirror_open_socket(session, asked, (int)open->protocol);
 	if (fd < 0)
 		answer_open(call, fd == -EMFILE ? SPLITSOCK__STATUS__STATUS_QUOTA : SPLITSOCK__STATUS__STATUS_HOST_ERRNO, -fd, -1);

@@ -61,7 +61,7 @@ struct policy_entry {
 	struct raw_grant raw;
 	struct packet_grant *packet;
 	size_t packet_count;
-	uint32_t packet_sockets;          /* packet sockets of one session at once */
+	uint32_t packet_sockets;          /* packet sockets of one user at once */
 };
 
 struct policy {
@@ -72,8 +72,8 @@ struct policy {
 };
 
 /* Defaults of the file, and what `open` grants. */
-#define POLICY_PACKET_SOCKETS 64u
-#define POLICY_RING_BYTES (64u * 1024u * 1024u)
+#define POLICY_PACKET_SOCKETS 32u
+#define POLICY_RING_BYTES (16u * 1024u * 1024u)
 
 enum policy_operation { POLICY_SOCKET, POLICY_BIND, POLICY_CONNECT, POLICY_LISTEN, POLICY_SEND };
 
