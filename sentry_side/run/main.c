@@ -249,6 +249,7 @@ run(const struct arguments *arguments)
 		private_gofer_stop(&gofer);
 		return EXIT_OURS;
 	}
+	supervisor.gofer_is_private = gofer.pid > 0;
 	status = EXIT_OURS << 8;
 	if (start_command(&supervisor, arguments, &mask, &files))
 		status = supervisor_run(&supervisor);

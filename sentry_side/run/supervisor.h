@@ -25,13 +25,14 @@ struct supervisor {
 	pid_t child;
 	int status;       /* of the child, as waitpid(2) has it */
 	bool child_ended;
+	bool gofer_is_private; /* started for this command, with its user's rights */
 	bool killable;    /* signals do not end a call that we have received: we see to that */
 	bool listener_ended; /* no process is left under the filter */
 	pthread_mutex_t lock; /* guards what follows, and the handling of a trap */
 	struct pending *pendings;
 	atomic_size_t pending_count; /* of them; looked at without the lock */
 	struct pidfd pidfds[PIDFDS];
-	bool told_down;
+	bool told_down, told_refused; /* on standard error */
 	struct link *interfaces; /* a socket of our own that asks for interfaces on behalf of AF_UNIX sockets; its A is kept open */
 };
 
@@ -124,6 +125,8 @@ bool target_scatter(struct trap *trap, const struct iovec *iov, size_t count, co
 
 /* The handlers, by what they are about. */
 void trap_socket(struct trap *trap);
+/* A raw or packet socket was not to be had: says why, once, where that is the caller's own lack of rights. */
+void say_why_refused(struct trap *trap, int error);
 void trap_packet_socket(struct trap *trap);
 /* Any call on a packet socket. */
 void trap_packet(struct trap *trap);

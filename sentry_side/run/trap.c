@@ -222,9 +222,20 @@ refuse_socket(struct trap *trap, int fd, int error)
 	trap_answer(trap, error);
 }
 
+void
+say_why_refused(struct trap *trap, int error)
+{
+	if (error != EPERM || !trap->supervisor->gofer_is_private || trap->supervisor->told_refused)
+		return;
+	trap->supervisor->told_refused = true;
+	log_warning("raw and packet sockets are refused: the private gofer has your own rights, and you have no CAP_NET_RAW; "
+	            "--gofer names one that has it");
+}
+
 static void
 finish_socket(struct pending *pending, const struct link_result *result)
 {
+	say_why_refused(&pending->trap, result->error);
 	if (result->error)
 		refuse_socket(&pending->trap, pending->socket_fd, result->error);
 	else

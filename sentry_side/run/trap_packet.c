@@ -22,6 +22,7 @@ finish_socket(struct pending *pending, const struct link_result *result)
 	struct trap *trap = &pending->trap;
 	int type = (int)trap->call.data.args[1], fd = result->passed_fd, number, error = -result->error;
 
+	say_why_refused(trap, result->error);
 	if (!error)
 		error = link_packet(&trap->supervisor->ss, fd, type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC), (int)trap->call.data.args[2],
 		                    &trap->link);

@@ -45,6 +45,7 @@ programs_copy(char *directory, const char *program)
 	cr_assert_not_null(mkdtemp(directory));
 	chmod(directory, 0755);
 	copy_binary(directory, "splitsock-run");
+	copy_binary(directory, "splitsock-gofer");
 	copy_binary(directory, program);
 }
 

@@ -22,7 +22,7 @@ struct program {
 	size_t said_len, complained_len;
 };
 
-/* Copies splitsock-run and the program into a new directory that everybody may read. */
+/* Copies splitsock-run, the gofer and the program into a new directory that everybody may read. */
 void programs_copy(char *directory, const char *program);
 void programs_remove(const char *directory);
 

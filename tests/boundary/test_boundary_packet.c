@@ -26,13 +26,13 @@
 #include <unistd.h>
 
 #include "tests/boundary/client.h"
+#include "tests/boundary/programs.h"
 
 TestSuite(packet, .timeout = 120);
 
 enum {
 	OK = SPLITSOCK__STATUS__STATUS_OK,
 	TRIES = 1000000 / SLOW,
-	NOBODY = 65534,
 	GRANTED_TYPE = 0x88b5, /* for local experiments */
 	OTHER_TYPE = 0x88b6,
 	RING_BYTES = 1024 * 1024,
@@ -743,4 +743,25 @@ GOFER_TEST(packet, a_user_without_a_grant_gets_none, start)
 	cr_assert(strstr(log, "denied: uid 0"), "%s", log);
 	client_close(&packet.client);
 	close(packet.channel);
+}
+
+/* A private gofer has nobody's rights: what the program gets, and what splitsock-run says about it. */
+Test(packet, a_private_gofer_says_what_it_lacks)
+{
+	char directory[64], command[256], text[4096];
+	FILE *output;
+	size_t len;
+
+	cr_assert_eq(geteuid(), 0, "this suite needs root");
+	programs_copy(directory, "boundary-escapes");
+	snprintf(command, sizeof command,
+	         "cd /; setpriv --reuid=%d --regid=%d --clear-groups %s/splitsock-run --isolate -- %s/boundary-escapes packet 2>&1", NOBODY,
+	         NOBODY, directory, directory);
+	output = popen(command, "re");
+	len = fread(text, 1, sizeof text - 1, output);
+	text[len] = 0;
+	pclose(output);
+	programs_remove(directory);
+	cr_expect(strstr(text, "EPERM"), "%s", text);
+	cr_expect(strstr(text, "no CAP_NET_RAW"), "%s", text);
 }
