@@ -52,8 +52,8 @@ void observe_text(const char *what, int fd);
 void observe_option_bytes(const char *what, int fd, int level, int option, size_t room);
 /* PACKET_STATISTICS, which it resets. */
 void observe_statistics(const char *what, int fd);
-/* Rings of a plain geometry: RING_SLOTS of RING_SLOT bytes in blocks of RING_BLOCK. */
-enum { RING_BLOCK = 16384, RING_SLOT = 2048, RING_SLOTS = 16 };
+/* Rings of a plain geometry, of more blocks than frames that wait at once: on a slow machine each may have a block of version 3. */
+enum { RING_BLOCK = 4096, RING_SLOT = 2048, RING_SLOTS = 32 };
 struct tpacket_req3 ring_request(void);
 /* Sets one up, PACKET_RX_RING or PACKET_TX_RING, of this version, and maps it. */
 uint8_t *ring_make(int fd, int option, int version);

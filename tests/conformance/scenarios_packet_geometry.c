@@ -48,10 +48,14 @@ SCENARIO(packet, ring_geometry_v3)
 		const char *name;
 		unsigned tov, private, features, block_size;
 	} changes[] = {
-		{"plain", 0, 0, 0, RING_BLOCK},           {"a time-out", 10, 0, 0, RING_BLOCK},
-		{"a private area", 10, 64, 0, RING_BLOCK}, {"a private area of all", 10, RING_BLOCK, 0, RING_BLOCK},
-		{"a private area of nearly all", 10, RING_BLOCK - 48, 0, RING_BLOCK}, {"a hash", 10, 0, TP_FT_REQ_FILL_RXHASH, RING_BLOCK},
-		{"unknown features", 10, 0, 0x80000000u, RING_BLOCK}, {"blocks of 0", 10, 0, 0, 0},
+		{"plain", 0, 0, 0, RING_BLOCK},
+		{"a time-out", 10, 0, 0, RING_BLOCK},
+		{"a private area", 10, 64, 0, RING_BLOCK},
+		{"a private area of all", 10, RING_BLOCK, 0, RING_BLOCK},
+		{"a private area of nearly all", 10, RING_BLOCK - 48, 0, RING_BLOCK},
+		{"a hash", 10, 0, TP_FT_REQ_FILL_RXHASH, RING_BLOCK},
+		{"unknown features", 10, 0, 0x80000000u, RING_BLOCK},
+		{"blocks of 0", 10, 0, 0, 0},
 	};
 
 	for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {

@@ -500,7 +500,7 @@ SCENARIO(packet, virtio_headers)
 static long
 fanout(int fd, int id, int mode)
 {
-	return setsockopt(fd, SOL_PACKET, PACKET_FANOUT, &(int){id | mode << 16}, sizeof(int));
+	return setsockopt(fd, SOL_PACKET, PACKET_FANOUT, &(unsigned){(unsigned)id | (unsigned)mode << 16}, sizeof(unsigned));
 }
 
 SCENARIO(packet, fanout_modes)
