@@ -19,6 +19,7 @@
 	X(calls, both_shut)                                                                 \
 	X(calls, reset)                                                                     \
 	X(calls, refused)                                                                   \
+	X(calls, timed_out)                                                                 \
 	X(calls, dissolved)
 
 #define STATE_SCENARIO(calls, which)                                                        \

@@ -99,6 +99,21 @@ stream_refused(int family)
 }
 
 int
+stream_timed_out(int family)
+{
+	struct pair stalled = tcp_stalled(family);
+	struct address at = local_of(stalled.server);
+	int fd = tcp_socket(family);
+
+	/* The least that can be had is one second. */
+	set_option(fd, IPPROTO_TCP, TCP_SYNCNT, 1);
+	set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, 500);
+	if (connect_fd(fd, &at) == 0 || errno != ETIMEDOUT)
+		must("a connect that times out", -1);
+	return quick(fd);
+}
+
+int
 stream_dissolved(int family)
 {
 	struct pair pair = tcp_pair(family);

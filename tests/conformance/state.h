@@ -14,6 +14,7 @@ int stream_peer_shut(int family);  /* the peer's FIN is here */
 int stream_both_shut(int family);
 int stream_reset(int family);      /* by the peer; nobody has been told */
 int stream_refused(int family);    /* a blocking connect has failed */
+int stream_timed_out(int family);  /* a blocking connect has, after a second */
 int stream_dissolved(int family);  /* connected, and then to AF_UNSPEC */
 
 #endif
