@@ -15,6 +15,8 @@
 
 /* Longer than any value that matters here: a membership with the longest address, or a filter's two words. */
 #define VALUE_MAX 64
+/* What anybody may give a socket. */
+#define PRIORITY_MAX 6
 
 static void
 finish_socket(struct pending *pending, const struct link_result *result)
@@ -134,6 +136,27 @@ packet_setsockopt(struct trap *trap)
 		trap_error(trap, errno);
 }
 
+/*
+ * Above 6 a priority takes a right that programs inside do not have, while lldpd does without the interface if it cannot have 7. No
+ * priority goes beyond the mirror, so that the nearest does as well.
+ */
+static void
+packet_priority(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	int priority;
+
+	if ((int)args[4] < (int)sizeof priority)
+		trap_error(trap, EINVAL);
+	else if (!target_read(trap, args[3], &priority, sizeof priority))
+		trap_error(trap, EFAULT);
+	else if (setsockopt(trap->a, SOL_SOCKET, SO_PRIORITY, &priority, sizeof priority) == 0 ||
+	         (errno == EPERM && setsockopt(trap->a, SOL_SOCKET, SO_PRIORITY, &(int){PRIORITY_MAX}, sizeof(int)) == 0))
+		trap_answer(trap, 0);
+	else
+		trap_error(trap, errno);
+}
+
 void
 trap_packet(struct trap *trap)
 {
@@ -141,6 +164,9 @@ trap_packet(struct trap *trap)
 		packet_bind(trap);
 	else if (trap->call.data.nr == SYS_setsockopt && packet_option_matters((int)trap->call.data.args[1], (int)trap->call.data.args[2]))
 		packet_setsockopt(trap);
+	else if (trap->call.data.nr == SYS_setsockopt && (int)trap->call.data.args[1] == SOL_SOCKET &&
+	         (int)trap->call.data.args[2] == SO_PRIORITY)
+		packet_priority(trap);
 	else
 		trap_continue(trap);
 }
