@@ -35,11 +35,13 @@ static struct program programs[] = {
 #ifdef PROGRAMS_FULL
 	{ "ffmpeg" }, { "mariadb" }, { "iperf3-more" }, { "ssh-forward" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" },
 	{ "rust" }, { "stunnel" }, { "chromium" }, { "chrony" }, { "ftp" }, { "nats" },
-	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" },
+	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" }, { "tshark" }, { "frames" }, { "dhcp" },
 #else
+	{ "scapy" }, { "capture" },
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
 	{ "burst" },   { "lives" },   { "musl" },      { "busybox" }, { "wget" },  { "ip" },
+	{ "interfaces" },
 #endif
 };
 
