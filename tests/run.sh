@@ -15,12 +15,12 @@ unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 # suite  trees  seconds that one run may take  binaries
 table='
-unit          plain,asan 120 test-unit test-link-table
-library       plain,asan 180 test-library
+unit          plain,asan 300 test-unit test-link-table
+library       plain,asan 300 test-library
 install       plain      120 test-install
-boundary      plain,asan 240 test-boundary
-conformance   plain,asan 600 test-conformance
-programs      plain,asan 300 test-programs
+boundary      plain,asan 600 test-boundary
+conformance   plain,asan 1200test-conformance
+programs      plain,asan 600 test-programs
 programs-full plain      900 test-programs-full
 '
 
