@@ -170,7 +170,7 @@ timed redis-benchmark -h 127.0.0.1 -p "$redis" -n 5000 -c 20 -t get -q
 out=$(tr '\r' '\n' <"$T/out" | sed -n 's/^GET: \([0-9.]*\) requests per second, p50=\(.*\)/\1 requests\/s, median \2/p')
 verdict "$(truth test -n "$out")" "redis-benchmark" "5000 GETs by 20 clients: ${out:-$err}"
 
-title "The gofer says how much a program may have"
+title "The gofer says what a program may have, and how much"
 launch small "$bin/splitsock-gofer" --listen "ipc://$T/small.sock" --policy open --max-sockets 4
 until_true "$pid" "splitsock-gofer --max-sockets" test -S "$T/small.sock"
 timed "$bin/splitsock-run" --gofer "ipc://$T/small.sock" --isolate -- python3 -c '
@@ -183,6 +183,12 @@ try:
 except OSError as e:
     print("%d sockets opened, the next: %s (%s)" % (len(held), os.strerror(e.errno), errno.errorcode[e.errno]))'
 verdict "$(truth test "${out%%,*}" = "4 sockets opened")" "--max-sockets 4" "${out:-$err}"
+printf 'version: 1\nclients:\n  - name: somebody-else\n    users: [4242]\n    sockets: open\n' >"$T/policy.yaml"
+launch strict "$bin/splitsock-gofer" --listen "ipc://$T/strict.sock" --policy "$T/policy.yaml"
+until_true "$pid" "splitsock-gofer --policy FILE" test -S "$T/strict.sock"
+timed "$bin/splitsock-run" --gofer "ipc://$T/strict.sock" --isolate -- curl -sSv --max-time 5 "$u/page"
+verdict "$(truth test "$rc" = 7)" "a policy file" "that names another user: $(curl_error)"
+line "" "its log: $(sed -n 's/.*\(denied: .*\)/\1/p' "$T/strict.log" | head -n 1)"
 
 echo
 if ((bad)); then

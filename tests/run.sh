@@ -19,7 +19,7 @@ unit          plain,asan 300 test-unit test-link-table
 library       plain,asan 300 test-library
 install       plain      120 test-install
 boundary      plain,asan 600 test-boundary
-conformance   plain,asan 1200test-conformance
+conformance   plain,asan 1200 test-conformance
 programs      plain,asan 600 test-programs
 programs-full plain      900 test-programs-full
 '
