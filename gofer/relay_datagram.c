@@ -149,6 +149,8 @@ relay_datagram_note_error(struct sock *sock, int error)
 	sock->error = error;
 	if (noted || sock->link.fd < 0)
 		return;
+	sock->error_number = sock->error_number % UINT32_MAX + 1;
+	content.error_number = sock->error_number;
 	fd = source_memfd(&content);
 	if (fd < 0)
 		return;

@@ -41,6 +41,7 @@ struct sock {
 	struct watch host, link; /* fd -1 where there is none */
 	bool interfaces_only;    /* policy grants no socket, but questions about interfaces */
 	int error;               /* a failure the host told us and the program has not asked for yet */
+	uint32_t error_number;   /* of the last notice of one (datagram) */
 	struct waiter *waiters;
 	struct queued_error *errors; /* see error_queue.h; oldest first */
 	unsigned error_count;

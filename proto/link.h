@@ -75,6 +75,7 @@ struct link_name {
 struct link_source {
 	struct link_name name;
 	int32_t error; /* an errno of this host, or 0 */
+	uint32_t error_number; /* with an error: counts the socket's notices, from 1; see Request.error_told */
 	uint32_t control_len;
 	_Alignas(struct cmsghdr) uint8_t control[LINK_CONTROL_MAX]; /* struct cmsghdr and data, as recvmsg(2) gives them; the file ends behind them */
 };

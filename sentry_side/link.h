@@ -49,6 +49,7 @@ struct link {
 	atomic_bool opened;  /* the gofer has confirmed the host socket */
 	atomic_bool queued;  /* a connection that is still in its listener's queue, too */
 	atomic_bool linked;  /* A is connected to the gofer, which therefore sees it close */
+	atomic_uint error_told; /* datagram: the number of the last error notice that the program has met */
 	atomic_int error;    /* LINK_FAILED, LINK_CLOSED: why, for SO_ERROR */
 	atomic_bool was_connected; /* LINK_CLOSED: it had been LINK_CONNECTED */
 	atomic_bool connected_untold; /* connected, but a signal ended the call that waited for it */

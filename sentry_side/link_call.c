@@ -139,6 +139,7 @@ link_call(struct link *link, Splitsock__Op *ops, size_t count, enum link_call_fl
 	request.ops = all;
 	request.n_ops = n + count;
 	request.no_reply = no_reply;
+	request.error_told = link->error_told;
 	if (call)
 		*call = (struct call){.link = link_ref(link), .before = n, .payload = payload, .done = done, .arg = arg};
 	error = payload ? session_call_with_payload(&link->ss->session, &request, on_reply, call)

@@ -135,21 +135,6 @@ link_send(struct link *link, const struct link_datagram *datagrams, size_t count
 
 /* ---- receiving ---------------------------------------------------------------------------------- */
 
-/* The program has met the host socket's pending error. */
-static void
-clear_error(struct link *link)
-{
-	const struct socket_option *option = option_by_host(SOL_SOCKET, SO_ERROR);
-	Splitsock__GetOption get = SPLITSOCK__GET_OPTION__INIT;
-	Splitsock__Op op = SPLITSOCK__OP__INIT;
-
-	get.option = option->wire;
-	get.length = sizeof(int);
-	op.op_case = SPLITSOCK__OP__OP_GET_OPTION;
-	op.get_option = &get;
-	link_call(link, &op, 1, LINK_CALL_NO_REPLY, NULL, NULL, NULL);
-}
-
 int
 link_drop_error_notice(struct link *link, int fd)
 {
@@ -228,7 +213,9 @@ link_receive(struct link *link, int fd, struct msghdr *message, int flags, struc
 		read_source(source_fd, source);
 		close(source_fd);
 		if (source->error) {
-			clear_error(link);
+			/* Every request says so from here on, since which one comes first nobody knows; the gofer waits for it with the next notice. */
+			link->error_told = source->error_number;
+			link_open(link);
 			if (flags & MSG_PEEK)
 				recv(fd, NULL, 0, MSG_DONTWAIT);
 			return -source->error;
