@@ -496,9 +496,12 @@ interface_request(unsigned long request, const char *name, struct ifreq *ifreq)
 static void
 set_up_or_down(const char *name, bool up)
 {
-	/* Without ARP, and IPv6 is switched off: the mirror's own stack neither asks nor answers. */
-	struct ifreq ifreq = {.ifr_flags = (short)(IFF_NOARP | (up ? IFF_UP : 0))};
+	struct ifreq ifreq = {0};
 
+	interface_request(SIOCGIFFLAGS, name, &ifreq);
+	ifreq.ifr_flags &= (short)~IFF_UP;
+	/* Without ARP, and IPv6 is switched off: the mirror's own stack neither asks nor answers. */
+	ifreq.ifr_flags |= (short)(IFF_NOARP | (up ? IFF_UP : 0));
 	interface_request(SIOCSIFFLAGS, name, &ifreq);
 }
 

@@ -35,7 +35,7 @@ static struct program programs[] = {
 #ifdef PROGRAMS_FULL
 	{ "ffmpeg" }, { "mariadb" }, { "iperf3-more" }, { "ssh-forward" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" },
 	{ "rust" }, { "stunnel" }, { "chromium" }, { "chrony" }, { "ftp" }, { "nats" },
-	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" }, { "probes" }, { "tshark" }, { "frames" }, { "dhcp" },
+	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" }, { "probes" }, { "tshark" }, { "frames" }, { "dhcp" }, { "lldp" },
 #else
 	{ "scapy" }, { "capture" }, { "ping" },
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
