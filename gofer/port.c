@@ -41,6 +41,8 @@
 /* For frames that wait in a socket, not in a ring. */
 #define SOCKET_RCVBUF (4 * 1024 * 1024)
 #define MIRROR_TXQLEN 1000
+#define OFFLOADS (unsigned long)(TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6 | TUN_F_TSO_ECN)
+#define OFFLOADS_UDP 0x60ul /* TUN_F_USO4 and TUN_F_USO6 */
 /* Looks, of MIRROR_LOOK_MS each, after which a ring that nobody wants goes. */
 #define LOOKS_UNWANTED 10u
 
@@ -186,6 +188,39 @@ queue_out(struct port *port, struct frame_batch *batch, int at, const struct fra
 		.msg_name = &batch->to, .msg_namelen = sizeof batch->to, .msg_iov = &batch->iovs[at], .msg_iovlen = 1};
 }
 
+/*
+ * Makes a frame of the client's whole, as it will be on the wire: puts the checksum where its sender has said. False: it is to be cut
+ * into segments, which nobody sends by himself, and is refused.
+ */
+static bool
+settle(struct framed *framed)
+{
+	struct virtio_net_hdr header;
+	uint8_t *frame = framed->data + sizeof header;
+	size_t len = framed->len - sizeof header, at;
+	uint32_t sum = 0;
+	uint16_t folded;
+
+	if (framed->len < sizeof header)
+		return false;
+	memcpy(&header, framed->data, sizeof header);
+	if (header.gso_type != VIRTIO_NET_HDR_GSO_NONE)
+		return false;
+	if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
+		at = (size_t)header.csum_start + header.csum_offset;
+		if (at + sizeof folded > len)
+			return false;
+		for (size_t i = header.csum_start; i < len; i++)
+			sum += (i - header.csum_start) % 2 ? frame[i] : (uint32_t)frame[i] << 8;
+		while (sum >> 16)
+			sum = (sum & 0xffff) + (sum >> 16);
+		folded = htons((uint16_t)~sum);
+		memcpy(frame + at, &folded, sizeof folded);
+	}
+	memset(framed->data, 0, sizeof header);
+	return true;
+}
+
 static void
 tap_ready(struct watch *watch, uint32_t events)
 {
@@ -204,7 +239,9 @@ tap_ready(struct watch *watch, uint32_t events)
 			if (len < 0)
 				break;
 			framed.len = (size_t)len;
-			if (may_pass(port, FRAME_SEND, &framed, false, now))
+			if (!settle(&framed))
+				count(port, COUNTER_PACKET_DROPPED);
+			else if (may_pass(port, FRAME_SEND, &framed, false, now))
 				queue_out(port, batch, queued++, &framed);
 		}
 		send_out(port, batch, queued);
@@ -247,36 +284,6 @@ whole_frame(struct frame_batch *batch, int i, struct framed *framed)
 		memcpy(&aux, CMSG_DATA(control), sizeof aux);
 		frame_restore_tag(framed, aux.tp_status, aux.tp_vlan_tci, aux.tp_vlan_tpid);
 	}
-	return true;
-}
-
-/* The loopback leaves checksums to be filled in and segments to be cut. False: it is of the latter kind, which nobody sends by himself. */
-static bool
-settle(struct framed *framed)
-{
-	struct virtio_net_hdr header;
-	uint8_t *frame = framed->data + sizeof header;
-	size_t len = framed->len - sizeof header, at;
-	uint32_t sum = 0;
-	uint16_t folded;
-
-	if (framed->len < sizeof header)
-		return false;
-	memcpy(&header, framed->data, sizeof header);
-	if (header.gso_type != VIRTIO_NET_HDR_GSO_NONE)
-		return false;
-	if (header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) {
-		at = (size_t)header.csum_start + header.csum_offset;
-		if (at + sizeof folded > len)
-			return false;
-		for (size_t i = header.csum_start; i < len; i++)
-			sum += (i - header.csum_start) % 2 ? frame[i] : (uint32_t)frame[i] << 8;
-		while (sum >> 16)
-			sum = (sum & 0xffff) + (sum >> 16);
-		folded = htons((uint16_t)~sum);
-		memcpy(frame + at, &folded, sizeof folded);
-	}
-	memset(framed->data, 0, sizeof header);
 	return true;
 }
 
@@ -561,8 +568,8 @@ open_tap(const struct host_interface *interface)
 	memcpy(ifreq.ifr_name, interface->name, sizeof ifreq.ifr_name);
 	if (fd < 0 || ioctl(fd, TUNSETIFINDEX, &index) < 0 || ioctl(fd, TUNSETIFF, &ifreq) < 0 ||
 	    ioctl(fd, TUNATTACHFILTER, &filter) < 0 ||
-	    /* What comes out is what will be on the wire: no checksum to be filled in, wherever the client says, and nothing to be cut. */
-	    ioctl(fd, TUNSETOFFLOAD, 0ul) < 0)
+	    /* All there are, so that what the host sends is seen as it is there. Before 6.2 there was none for UDP. */
+	    (ioctl(fd, TUNSETOFFLOAD, OFFLOADS | OFFLOADS_UDP) < 0 && ioctl(fd, TUNSETOFFLOAD, OFFLOADS) < 0))
 		return -1;
 	interface_request(SIOCSIFTXQLEN, interface->name, &queue);
 	return take_fd(&fd);

@@ -10,10 +10,7 @@
  */
 int isolate_enter(void);
 
-/*
- * Gives lo, which stays down, the address ::1, before the filter is there. It carries nothing: /proc/net/if_inet6 shows it, and where that is empty,
- * Java takes the machine for one without IPv6.
- */
-void isolate_show_ipv6(void);
+/* Then: a mount namespace of its own, in which what is mounted is seen by nobody else, while what others mount comes in. */
+int isolate_mounts(void);
 
 #endif

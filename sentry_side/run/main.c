@@ -75,6 +75,7 @@ parse_option(int key, char *arg, struct argp_state *state)
 /* What the child tells before it runs the command: where the notification descriptor is, or what failed. */
 struct report {
 	int listener; /* a descriptor of the child, or a negative errno */
+	int procnet;  /* another, or -1 */
 	bool killable;
 	char step[32];
 };
@@ -99,8 +100,9 @@ run_command(const struct arguments *arguments, const sigset_t *mask, const struc
 
 	if (error)
 		child_fail(report_fd, "new namespaces", error);
-	if (arguments->isolate)
-		isolate_show_ipv6();
+	report.procnet = -1;
+	if (arguments->isolate && isolate_mounts() == 0)
+		report.procnet = procnet_mount();
 	setrlimit(RLIMIT_NOFILE, files);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	report.listener = filter_install(&report.killable);
@@ -155,6 +157,8 @@ start_command(struct supervisor *supervisor, const struct arguments *arguments, 
 		kill(supervisor->child, SIGKILL);
 		return false;
 	}
+	procnet_start(&supervisor->procnet, &supervisor->ss,
+	              report.procnet < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, report.procnet, 0));
 	close(pidfd);
 	eventfd_write(go, 1);
 	close(go);
@@ -210,7 +214,7 @@ choose_gofer(const struct arguments *arguments, struct private_gofer *gofer)
 static int
 run(const struct arguments *arguments)
 {
-	static struct supervisor supervisor = {.notify_fd = -1};
+	static struct supervisor supervisor = {.notify_fd = -1, .procnet = {.directory = -1, .netlink = -1, .inotify = -1}};
 	struct private_gofer gofer = {0};
 	struct rlimit files, more_files;
 	pthread_mutexattr_t adaptive;
@@ -254,6 +258,7 @@ run(const struct arguments *arguments)
 	if (start_command(&supervisor, arguments, &mask, &files))
 		status = supervisor_run(&supervisor);
 	supervisor.ss.ended = NULL; /* ending it is our doing */
+	procnet_stop(&supervisor.procnet);
 	ss_destroy(&supervisor.ss);
 	private_gofer_stop(&gofer);
 	free(url);

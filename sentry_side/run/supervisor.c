@@ -526,6 +526,10 @@ supervisor_run(struct supervisor *supervisor)
 		log_error("cannot watch the program: %s", strerror(errno));
 		return 125;
 	}
+	if (supervisor->procnet.netlink >= 0)
+		watch(supervisor, supervisor->procnet.netlink, &supervisor->procnet);
+	if (supervisor->procnet.inotify >= 0)
+		watch(supervisor, supervisor->procnet.inotify, &supervisor->procnet);
 	while (!supervisor->listener_ended || !supervisor->child_ended) {
 		struct epoll_event event;
 		int count = epoll_wait(supervisor->epoll_fd, &event, 1, supervisor->pending_count ? CHECK_MS : sweep ? SWEEP_MS : 1000);
@@ -540,6 +544,11 @@ supervisor_run(struct supervisor *supervisor)
 			}
 		} else if (count == 1 && event.data.ptr == &supervisor->signal_fd) {
 			take_signals(supervisor);
+		} else if (count == 1 && event.data.ptr == &supervisor->procnet) {
+			if (event.events & (EPOLLHUP | EPOLLERR)) /* the gofer is gone */
+				procnet_stop(&supervisor->procnet);
+			else
+				procnet_hear(&supervisor->procnet);
 		} else if (count == 1) {
 			retry_ready(supervisor, event.data.ptr);
 		}
@@ -549,6 +558,7 @@ supervisor_run(struct supervisor *supervisor)
 			pthread_mutex_unlock(&supervisor->lock);
 			next_check = now_ms() + CHECK_MS;
 		}
+		procnet_tick(&supervisor->procnet);
 		if (now_ms() >= next_sweep) {
 			sweep = link_sweep_wanted(&supervisor->ss);
 			if (sweep)

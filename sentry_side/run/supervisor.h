@@ -11,6 +11,7 @@
 #include <linux/seccomp.h>
 
 #include "sentry_side/link.h"
+#include "sentry_side/run/procnet.h"
 
 struct pidfd {
 	uint32_t tid;
@@ -22,6 +23,7 @@ struct pidfd {
 struct supervisor {
 	struct ss ss;
 	int notify_fd, epoll_fd, signal_fd;
+	struct procnet procnet;
 	pid_t child;
 	int status;       /* of the child, as waitpid(2) has it */
 	bool child_ended;

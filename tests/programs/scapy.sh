@@ -35,8 +35,6 @@ def ask(what):
 def ids(packets):
     return " ".join(str(p[IP].id) for p in packets)
 
-# It reads /proc/net/route, which inside is the empty namespace's.
-conf.route.add(net="10.77.0.0/24", dev="h0")
 show("address", get_if_addr("h0"), get_if_hwaddr("h0"))
 
 # srp and srp1: by ARP and through Ethernet

@@ -35,13 +35,13 @@ static struct program programs[] = {
 #ifdef PROGRAMS_FULL
 	{ "ffmpeg" }, { "mariadb" }, { "iperf3-more" }, { "ssh-forward" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" },
 	{ "rust" }, { "stunnel" }, { "chromium" }, { "chrony" }, { "ftp" }, { "nats" },
-	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" }, { "probes" }, { "tshark" }, { "frames" }, { "dhcp" }, { "lldp" },
+	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" }, { "probes" }, { "tshark" }, { "frames" }, { "dhcp" }, { "lldp" }, { "nmap" },
 #else
 	{ "scapy" }, { "capture" }, { "ping" },
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
 	{ "burst" },   { "lives" },   { "musl" },      { "busybox" }, { "wget" },  { "ip" },
-	{ "interfaces" },
+	{ "interfaces" }, { "procnet" },
 #endif
 };
 

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# Java and IPv6, which it believes in only where /proc/net/if_inet6 has an address: an echo over ::1, a server on it, lo's address.
-# Other interfaces' IPv6 addresses it reads there too, and does not see inside.
+# Java and IPv6, which it believes in only where /proc/net/if_inet6 has an address: an echo over ::1, a server on it, all interfaces' addresses.
 . "$(dirname "$0")/../lib.sh"
 need java javac socat
 cat >"$T/Six.java" <<'JAVA'
 import java.net.*;
 public class Six {
     public static void main(String[] a) throws Exception {
-        System.out.println(NetworkInterface.getByName("lo").getInterfaceAddresses());
+        NetworkInterface.networkInterfaces().flatMap(NetworkInterface::inetAddresses).map(InetAddress::toString).sorted().forEach(System.out::println);
         try (ServerSocket l = new ServerSocket(0, 5, InetAddress.getByName("::1")); Socket s = new Socket("::1", l.getLocalPort()); Socket c = l.accept()) {
             System.out.println(c.getInetAddress() + " " + (c.getPort() == s.getLocalPort()));
         }
