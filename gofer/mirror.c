@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -230,7 +231,7 @@ granted(const struct mirror *mirror, const struct host_interface *interface)
 {
 	bool like_ethernet = interface->type == ARPHRD_ETHER || interface->type == ARPHRD_LOOPBACK;
 
-	return like_ethernet && interface->own.has_mac ? policy_packet(mirror->session->entry, interface->name) : NULL;
+	return like_ethernet && interface->own.has_mac ? policy_packet(mirror->entry, interface->name) : NULL;
 }
 
 static void
@@ -264,8 +265,7 @@ sync_ports(struct mirror *mirror)
 			continue;
 		port = port_new(mirror, interface, grant);
 		if (!port) {
-			log_warning("session %016llx: no mirror of %s: %s", (unsigned long long)mirror->session->id, interface->name,
-			            strerror(errno));
+			log_warning("uid %llu: no mirror of %s: %s", (unsigned long long)mirror->uid, interface->name, strerror(errno));
 			continue;
 		}
 		port->next = mirror->ports;
@@ -300,6 +300,41 @@ mirror_free(struct mirror *mirror)
 	free(mirror);
 }
 
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/*
+ * Nobody holds a socket of it any more. Clients can leave nothing behind in it: they have no rights there, and what their sockets had asked for has gone
+ * with those.
+ */
+static void
+mirror_idle(struct mirror *mirror)
+{
+	size_t idle = 0;
+
+	for (struct mirror *other = mirror->gofer->mirrors; other; other = other->next)
+		idle += other->idle_ms != 0;
+	if (idle >= MIRRORS_IDLE_MAX)
+		mirror_free(mirror);
+	else
+		mirror->idle_ms = now_ms();
+}
+
+static struct mirror *
+idle_mirror(const struct session *session)
+{
+	for (struct mirror *mirror = session->gofer->mirrors; mirror; mirror = mirror->next)
+		if (mirror->idle_ms && mirror->uid == session->uid && mirror->entry == session->entry)
+			return mirror;
+	return NULL;
+}
+
 static void
 look_again(struct watch *watch, uint32_t events)
 {
@@ -312,8 +347,10 @@ look_again(struct watch *watch, uint32_t events)
 	for (struct mirror *mirror = gofer->mirrors, *next; mirror; mirror = next) {
 		next = mirror->next;
 		look_and_grant(mirror);
-		if (!mirror->session && mirror->sockets == 0)
+		if (mirror->idle_ms && now_ms() - mirror->idle_ms > MIRROR_IDLE_MS)
 			mirror_free(mirror);
+		else if (!mirror->session && !mirror->idle_ms && mirror->sockets == 0)
+			mirror_idle(mirror);
 	}
 	if (!gofer->mirrors)
 		loop_close(&gofer->loop, watch);
@@ -357,15 +394,22 @@ static struct mirror *
 mirror_new(struct session *session, int *error)
 {
 	struct gofer *gofer = session->gofer;
-	struct mirror *mirror = calloc(1, sizeof *mirror);
+	struct mirror *mirror = idle_mirror(session);
 
+	if (mirror) {
+		mirror->session = session;
+		mirror->idle_ms = 0;
+		sync_ports(mirror);
+		return mirror;
+	}
+	mirror = calloc(1, sizeof *mirror);
 	*error = !mirror ? -ENOMEM : !gofer_has_room(gofer) ? -EMFILE : prepare(gofer);
 	if (*error) {
 		free(mirror);
 		return NULL;
 	}
 	*mirror = (struct mirror){
-		.next = gofer->mirrors, .gofer = gofer, .session = session, .uid = session->uid, .ns = -1, .diag = -1, .inject = -1};
+		.next = gofer->mirrors, .gofer = gofer, .session = session, .entry = session->entry, .uid = session->uid, .ns = -1, .diag = -1, .inject = -1};
 	gofer->mirrors = mirror;
 	gofer->mirror_count++;
 	*error = unshare(CLONE_NEWNET) < 0 ? -errno : 0;
@@ -389,7 +433,7 @@ sockets_of(struct gofer *gofer, uint64_t uid, size_t *mirrors)
 
 	*mirrors = 0;
 	for (struct mirror *mirror = gofer->mirrors; mirror; mirror = mirror->next) {
-		if (mirror->uid != uid)
+		if (mirror->uid != uid || mirror->idle_ms)
 			continue;
 		++*mirrors;
 		sockets += mirror->sockets;
@@ -467,14 +511,23 @@ mirror_end(struct mirror *mirror)
 	if (!mirror)
 		return;
 	mirror->session = NULL;
+	/* Sockets that somebody still holds see nothing more. */
+	if (look(mirror) < 0) {
+		mirror_free(mirror);
+		return;
+	}
+	if (mirror->sockets == 0) {
+		for (struct port *port = mirror->ports; port; port = port->next)
+			port_grant_wish(port);
+		mirror_idle(mirror);
+		return;
+	}
 	while (mirror->ports) {
 		struct port *port = mirror->ports;
 
 		mirror->ports = port->next;
 		port_free(port);
 	}
-	if (look(mirror) < 0 || mirror->sockets == 0)
-		mirror_free(mirror);
 }
 
 void

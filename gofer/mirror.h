@@ -9,14 +9,20 @@
 /* What a client's packet sockets may hold together once it is gone: so many mirrors of one user, whose sockets still count. */
 #define MIRRORS_OF_USER_MAX 64u
 
+/* Mirrors that wait for a user's next session, since the kernel takes long to make and unmake interfaces; and for how long. */
+#define MIRRORS_IDLE_MAX 8u
+#define MIRROR_IDLE_MS 5000
+
 /* How soon it is noticed that a packet socket was closed. */
 #define MIRROR_LOOK_MS 100
 
 struct mirror {
 	struct mirror *next; /* gofer.mirrors */
 	struct gofer *gofer;
-	struct session *session; /* NULL: it has ended, but its client still holds sockets */
+	struct session *session; /* NULL: it has ended. Either its client still holds sockets, or the mirror waits for another one of the same user */
+	const struct policy_entry *entry; /* of the user */
 	uint64_t uid;
+	int64_t idle_ms; /* since when it waits; 0: it does not */
 	int ns;      /* the network namespace */
 	int diag;    /* NETLINK_SOCK_DIAG in it */
 	int inject;  /* a packet socket in it, for what the host itself sends */
