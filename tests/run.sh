@@ -48,7 +48,7 @@ total=0 passed=0 failed_runs=()
 run() { # SUITE TREE SECONDS BINARY
     local suite=$1 tree=$2 limit=$3 binary=$4 dir=$BUILD/bin log began rc synthesis report status=ok
     local tested=0 passing=0
-    local -a env=()
+    local -a env=() arguments=()
     log=$logs/$binary-$tree.log
     if [[ $tree == asan ]]; then
         dir=$BUILD_ASAN/bin
@@ -57,9 +57,11 @@ run() { # SUITE TREE SECONDS BINARY
              UBSAN_OPTIONS="print_stacktrace=1:halt_on_error=1:log_path=$reports/san"
              LSAN_OPTIONS="suppressions=$PWD/tests/lsan.supp:print_suppressions=0")
     fi
+    # Scenarios mostly wait, so that more of them than processors go on at a time.
+    [[ $suite != conformance ]] || arguments=(--jobs "$([[ $tree == asan ]] && echo 3 || echo 4)")
     began=${EPOCHREALTIME/./}
     if [[ -x $dir/$binary ]]; then
-        env ${env[@]+"${env[@]}"} SPLITSOCK_BIN="$dir" timeout --kill-after=10 "$limit" "$dir/$binary" >"$log" 2>&1
+        env ${env[@]+"${env[@]}"} SPLITSOCK_BIN="$dir" timeout --kill-after=10 "$limit" "$dir/$binary" ${arguments[@]+"${arguments[@]}"} >"$log" 2>&1
         rc=$?
     else
         echo "$dir/$binary is not built" >"$log"
