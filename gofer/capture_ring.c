@@ -79,6 +79,8 @@ capture_ring_next(struct capture_ring *ring, int fd, uint8_t *room, struct frame
 	framed->len = header->tp_snaplen + sizeof(struct virtio_net_hdr);
 	if (status & TP_STATUS_COPY) {
 		len = recv(fd, room + VLAN_LEN, FRAME_ROOM - VLAN_LEN, MSG_DONTWAIT | MSG_TRUNC);
+		if (len < 0 && errno != EAGAIN) /* an error of the socket's, which is told once, was in front of it */
+			len = recv(fd, room + VLAN_LEN, FRAME_ROOM - VLAN_LEN, MSG_DONTWAIT | MSG_TRUNC);
 		if (len < 0 || len > (ssize_t)(FRAME_ROOM - VLAN_LEN))
 			return CAPTURED_CUT;
 		framed->data = room + VLAN_LEN;

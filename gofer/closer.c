@@ -41,6 +41,7 @@ close_all(void *arg)
 		close_now(closing);
 		free(closing);
 		pthread_mutex_lock(&closer->lock);
+		closer->waiting--;
 	}
 	pthread_mutex_unlock(&closer->lock);
 	return NULL;
@@ -54,13 +55,22 @@ closer_init(struct closer *closer)
 	pthread_cond_init(&closer->changed, NULL);
 }
 
-/* With the lock held. */
-static bool
-start(struct closer *closer)
+void
+closer_start(struct closer *closer)
 {
 	if (!closer->started)
 		closer->started = pthread_create(&closer->thread, NULL, close_all, closer) == 0;
-	return closer->started;
+}
+
+size_t
+closer_waiting(struct closer *closer)
+{
+	size_t waiting;
+
+	pthread_mutex_lock(&closer->lock);
+	waiting = closer->waiting;
+	pthread_mutex_unlock(&closer->lock);
+	return waiting;
 }
 
 void
@@ -72,8 +82,9 @@ closer_take(struct closer *closer, int fd, void *map, size_t map_size)
 		return;
 	closing = malloc(sizeof *closing);
 	pthread_mutex_lock(&closer->lock);
-	if (closing && start(closer)) {
+	if (closing && closer->started) {
 		*closing = what;
+		closer->waiting++;
 		*closer->last = closing;
 		closer->last = &closing->next;
 		pthread_cond_signal(&closer->changed);

@@ -16,7 +16,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "gofer/mirror.h"
+#include "gofer/gofer.h"
 
 #define ADDRESSES_MAX 1024u
 
@@ -167,17 +167,29 @@ changed(struct watch *watch, uint32_t events)
 {
 	struct interfaces *interfaces = (struct interfaces *)((char *)watch - offsetof(struct interfaces, watch));
 	char news[8192];
-	int error;
 
 	(void)events;
 	/* ENOBUFS: some of it was lost, and it does not matter what. */
 	while (recv(watch->fd, news, sizeof news, MSG_DONTWAIT) > 0 || errno == ENOBUFS)
 		;
+	/* A client's promiscuous mode, too, is a change: with mirrors there is a look anyway, ten times a second. */
+	interfaces->stale = true;
+	if (!interfaces->gofer->mirrors)
+		interfaces_refresh(interfaces);
+}
+
+bool
+interfaces_refresh(struct interfaces *interfaces)
+{
+	int error;
+
+	if (!interfaces->stale)
+		return false;
 	error = read_all(interfaces);
 	if (error)
 		log_warning("the host's interfaces cannot be read: %s", strerror(-error));
-	else
-		mirrors_sync(interfaces->gofer);
+	interfaces->stale = error != 0;
+	return !error;
 }
 
 int

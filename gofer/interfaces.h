@@ -24,10 +24,13 @@ struct interfaces {
 	size_t count;
 	struct policy_network *addresses; /* of all of them */
 	size_t address_count;
+	bool stale; /* changes were heard of, and are read with the next look at the mirrors */
 };
 
 /* Starts watching, unless it has been started. Returns 0 or a negative errno. */
 int interfaces_start(struct gofer *gofer);
+/* Reads them again if they have changed. True: they have. */
+bool interfaces_refresh(struct interfaces *interfaces);
 void interfaces_stop(struct interfaces *interfaces);
 
 const struct host_interface *interface_by_index(const struct interfaces *interfaces, int index);

@@ -55,13 +55,13 @@ mirror_leave(const struct gofer *gofer)
 	}
 }
 
-static void
+/* A file that is not there is of something that this kernel has not got. */
+static bool
 set_parameter(const char *path, const char *value)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	if (fd >= 0)
-		(void)!write(fd, value, strlen(value));
+	return fd < 0 ? errno == ENOENT : write(fd, value, strlen(value)) > 0;
 }
 
 /* In a new namespace. */
@@ -71,12 +71,12 @@ make_inside(struct mirror *mirror)
 	mirror->ns = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 	if (mirror->ns < 0)
 		return -errno;
-	/* Its own stack is silent. Without IPv6 in the kernel there is no such file. */
-	set_parameter("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
-	set_parameter("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
-	set_parameter("/proc/sys/net/ipv4/conf/all/arp_ignore", "8");
-	set_parameter("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1");
-	set_parameter("/proc/sys/net/ipv4/igmp_link_local_mcast_reports", "0");
+	/* Its own stack is silent, or there is no mirror. */
+	if (!set_parameter("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1") ||
+	    !set_parameter("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") ||
+	    !set_parameter("/proc/sys/net/ipv4/conf/all/arp_ignore", "8") || !set_parameter("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1") ||
+	    !set_parameter("/proc/sys/net/ipv4/igmp_link_local_mcast_reports", "0"))
+		return -errno;
 	mirror->diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	mirror->inject = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (mirror->diag < 0 || mirror->inject < 0 ||
@@ -90,7 +90,7 @@ make_inside(struct mirror *mirror)
 
 struct look {
 	struct mirror *mirror;
-	size_t sockets;
+	size_t sockets, detailed; /* all of them; those whose memberships and filters the kernel has told */
 };
 
 static uint64_t
@@ -157,7 +157,7 @@ take_socket(const struct nlmsghdr *header, void *arg)
 
 	if (is_ours(look->mirror, message->pdiag_ino))
 		return MNL_CB_OK;
-	look->sockets++;
+	look->detailed++;
 	mnl_attr_for_each(attribute, header, sizeof *message) {
 		if (mnl_attr_get_type(attribute) == PACKET_DIAG_INFO)
 			info = mnl_attr_get_payload(attribute);
@@ -179,34 +179,68 @@ take_socket(const struct nlmsghdr *header, void *arg)
 	return MNL_CB_OK;
 }
 
-/* Reads what the client's sockets ask for. Returns 0 or a negative errno. */
 static int
-look(struct mirror *mirror)
+count_socket(const struct nlmsghdr *header, void *arg)
+{
+	struct look *look = arg;
+	const struct packet_diag_msg *message = mnl_nlmsg_get_payload(header);
+
+	look->sockets += !is_ours(look->mirror, message->pdiag_ino);
+	return MNL_CB_OK;
+}
+
+static int
+dump(struct mirror *mirror, uint32_t show, mnl_cb_t take, struct look *look)
 {
 	struct {
 		struct nlmsghdr header;
 		struct packet_diag_req request;
 	} ask = {
-		.header = {.nlmsg_len = sizeof ask, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP},
-		.request = {.sdiag_family = AF_PACKET,
-		            .pdiag_show = PACKET_SHOW_INFO | PACKET_SHOW_MCLIST | PACKET_SHOW_FILTER},
+		.header = {.nlmsg_len = sizeof ask, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP,
+		           .nlmsg_seq = ++mirror->sequence},
+		.request = {.sdiag_family = AF_PACKET, .pdiag_show = show},
 	};
-	struct look look = {.mirror = mirror};
 	char answer[65536];
-	int result;
+	int result = MNL_CB_OK;
+
+	if (send(mirror->diag, &ask, sizeof ask, 0) < 0)
+		return -errno;
+	while (result > MNL_CB_STOP) {
+		ssize_t len = recv(mirror->diag, answer, sizeof answer, 0);
+
+		if (len < (ssize_t)sizeof(struct nlmsghdr))
+			return len < 0 ? -errno : -EIO;
+		/* What an answer before this one has left. */
+		if (((struct nlmsghdr *)(void *)answer)->nlmsg_seq != mirror->sequence)
+			continue;
+		result = mnl_cb_run(answer, (size_t)len, mirror->sequence, 0, take, look);
+	}
+	return result < 0 ? (errno ? -errno : -EIO) : 0;
+}
+
+/*
+ * Reads what the client's sockets ask for. Returns 0 or a negative errno.
+ *
+ * The kernel ends a dump at a socket whose memberships and filter do not fit the answer, and says nothing. So the sockets are counted in a dump of
+ * their own, and where the other one has fewer, the rest is taken to ask for everything.
+ */
+static int
+look(struct mirror *mirror)
+{
+	struct look look = {.mirror = mirror};
+	int error;
 
 	for (struct port *port = mirror->ports; port; port = port->next)
 		port_wish_clear(port);
-	if (send(mirror->diag, &ask, sizeof ask, 0) < 0)
-		return -errno;
-	do {
-		ssize_t len = recv(mirror->diag, answer, sizeof answer, 0);
-
-		result = len < 0 ? -1 : mnl_cb_run(answer, (size_t)len, 0, 0, take_socket, &look);
-	} while (result > MNL_CB_STOP);
-	if (result < 0)
-		return errno ? -errno : -EIO;
+	error = dump(mirror, PACKET_SHOW_INFO, count_socket, &look);
+	if (!error)
+		error = dump(mirror, PACKET_SHOW_INFO | PACKET_SHOW_MCLIST | PACKET_SHOW_FILTER, take_socket, &look);
+	if (error)
+		return error;
 	mirror->sockets = look.sockets;
+	for (struct port *port = mirror->ports; look.detailed < look.sockets && port; port = port->next)
+		for (int i = 0; i < 2; i++) /* as if by two, so that no filter is one's alone */
+			wish_capture(port, ETH_P_ALL, NULL);
 	return 0;
 }
 
@@ -344,6 +378,8 @@ look_again(struct watch *watch, uint32_t events)
 	(void)events;
 	if (read(watch->fd, &expirations, sizeof expirations) < 0)
 		return;
+	if (interfaces_refresh(&gofer->interfaces))
+		mirrors_sync(gofer);
 	for (struct mirror *mirror = gofer->mirrors, *next; mirror; mirror = next) {
 		next = mirror->next;
 		look_and_grant(mirror);
@@ -380,6 +416,7 @@ prepare(struct gofer *gofer)
 {
 	int error;
 
+	closer_start(&gofer->closer);
 	if (!gofer->frames)
 		gofer->frames = frame_batch_new();
 	if (gofer->host_ns <= 0)
@@ -396,6 +433,7 @@ mirror_new(struct session *session, int *error)
 	struct gofer *gofer = session->gofer;
 	struct mirror *mirror = idle_mirror(session);
 
+	interfaces_refresh(&gofer->interfaces);
 	if (mirror) {
 		mirror->session = session;
 		mirror->idle_ms = 0;
@@ -403,7 +441,7 @@ mirror_new(struct session *session, int *error)
 		return mirror;
 	}
 	mirror = calloc(1, sizeof *mirror);
-	*error = !mirror ? -ENOMEM : !gofer_has_room(gofer) ? -EMFILE : prepare(gofer);
+	*error = !mirror ? -ENOMEM : !gofer_has_room(gofer) || closer_waiting(&gofer->closer) > CLOSING_MAX ? -EMFILE : prepare(gofer);
 	if (*error) {
 		free(mirror);
 		return NULL;

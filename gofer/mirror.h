@@ -13,6 +13,9 @@
 #define MIRRORS_IDLE_MAX 8u
 #define MIRROR_IDLE_MS 5000
 
+/* Descriptors of mirrors that are being unmade, beyond which no new ones are made: the kernel takes some 10 ms for each. */
+#define CLOSING_MAX 1024u
+
 /* How soon it is noticed that a packet socket was closed. */
 #define MIRROR_LOOK_MS 100
 
@@ -25,6 +28,7 @@ struct mirror {
 	int64_t idle_ms; /* since when it waits; 0: it does not */
 	int ns;      /* the network namespace */
 	int diag;    /* NETLINK_SOCK_DIAG in it */
+	uint32_t sequence; /* of the last question there */
 	int inject;  /* a packet socket in it, for what the host itself sends */
 	struct port *ports;
 	size_t sockets; /* the client's, when last looked at */
@@ -39,7 +43,7 @@ int mirror_open_socket(struct session *session, int type, int protocol);
 
 /* Acts on what the client's packet sockets are now. */
 void mirror_sync(struct mirror *mirror);
-/* The host's interfaces have changed. */
+/* The host's interfaces have changed, and have been read. */
 void mirrors_sync(struct gofer *gofer);
 
 /* The session ends: nothing more passes either way. */

@@ -83,8 +83,11 @@ handle_packet_open(const struct call *call, const Splitsock__PacketOpen *open)
 	/* Its own rights decide first, and say so: an ordinary user's gofer has none. */
 	fd = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
 	if (fd < 0) {
-		audit_socket(session, AF_PACKET, type, (int)open->protocol, true);
-		answer_open(call, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, EPERM, -1);
+		int error = errno;
+
+		if (error == EPERM)
+			audit_socket(session, AF_PACKET, type, (int)open->protocol, true);
+		answer_open(call, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, error, -1);
 		return;
 	}
 	close(fd);

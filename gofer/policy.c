@@ -157,7 +157,7 @@ policy_allows(const struct policy_entry *entry, enum policy_operation operation,
 bool
 policy_allows_option(const struct policy_entry *entry, int level, int name, bool privileged)
 {
-	bool header = (level == IPPROTO_IP && name == IP_HDRINCL) || (level == IPPROTO_IPV6 && name == IPV6_HDRINCL);
+	bool header = (level == IPPROTO_IP && name == IP_HDRINCL) || ((level == IPPROTO_IPV6 || level == SOL_RAW) && name == IPV6_HDRINCL);
 	bool foreign = (level == IPPROTO_IP && (name == IP_FREEBIND || name == IP_TRANSPARENT)) ||
 	               (level == IPPROTO_IPV6 && (name == IPV6_FREEBIND || name == IPV6_TRANSPARENT));
 

@@ -45,6 +45,8 @@
 #define OFFLOADS_UDP 0x60ul /* TUN_F_USO4 and TUN_F_USO6 */
 /* Looks, of MIRROR_LOOK_MS each, after which a ring that nobody wants goes. */
 #define LOOKS_UNWANTED 10u
+/* Rings of the gofer's own, of 8 MiB each, for one user's sessions. */
+#define RINGS_OF_USER_MAX 64u
 
 struct frame_batch {
 	struct mmsghdr messages[BATCH];
@@ -215,6 +217,8 @@ settle(struct framed *framed)
 		while (sum >> 16)
 			sum = (sum & 0xffff) + (sum >> 16);
 		folded = htons((uint16_t)~sum);
+		if (!folded && header.csum_offset == 6) /* UDP's 0 is no checksum */
+			folded = 0xffff;
 		memcpy(frame + at, &folded, sizeof folded);
 	}
 	memset(framed->data, 0, sizeof header);
@@ -367,8 +371,12 @@ grant_memberships(struct port *port)
 static bool
 attach_filter(struct port *port)
 {
+	static const struct sock_fprog none;
 	struct sock_filter *filter = malloc(BPF_MAXINSNS * sizeof *filter);
-	ssize_t len = filter ? capture_filter(filter, &port->grant->filter, &port->wish.filter, port->loopback) : -1;
+	const struct packet_grant *grant = port->grant;
+	/* The client's runs first, and what is counted then would tell it of frames that it may not see: only where there are none. */
+	bool sees_all = grant->ethertypes.any && grant->protocols.any && grant->promiscuous;
+	ssize_t len = filter ? capture_filter(filter, &grant->filter, sees_all ? &port->wish.filter : &none, port->loopback) : -1;
 	struct sock_fprog program = {.len = (unsigned short)(len > 0 ? len : 0), .filter = filter};
 
 	if (len > 0 && (size_t)len == port->filter_len && memcmp(filter, port->filter, (size_t)len * sizeof *filter) == 0) {
@@ -395,6 +403,18 @@ bind_host(struct port *port, uint16_t protocol)
 		port->granted.protocol = protocol;
 }
 
+/* The gofer's own, for what the user's sessions receive. */
+static unsigned
+rings_of(const struct gofer *gofer, uint64_t uid)
+{
+	unsigned count = 0;
+
+	for (const struct mirror *mirror = gofer->mirrors; mirror; mirror = mirror->next)
+		for (const struct port *port = mirror->ports; mirror->uid == uid && port; port = port->next)
+			count += port->ring.map != NULL;
+	return count;
+}
+
 /* By the mark the limit on clients' rings knows ours; what is sent on the host carries none. */
 static bool
 open_ring(struct port *port)
@@ -403,6 +423,10 @@ open_ring(struct port *port)
 
 	if (port->ring.map)
 		return true;
+	if (rings_of(port->mirror->gofer, port->mirror->uid) >= RINGS_OF_USER_MAX) {
+		count(port, COUNTER_QUOTA_REFUSALS);
+		return false;
+	}
 	setsockopt(fd, SOL_SOCKET, SO_MARK, &mark, sizeof mark);
 	error = capture_ring_open(&port->ring, fd);
 	if (!port->loopback)
@@ -485,6 +509,9 @@ port_grant_wish(struct port *port)
 	/* The filter first: nothing that it stops may be in the socket. */
 	if (protocol && (!attach_filter(port) || !open_ring(port)))
 		protocol = 0;
+	/* Another protocol makes the kernel wait for all processors: at most once, for all of them. */
+	if (protocol && port->granted.protocol && protocol != port->granted.protocol)
+		protocol = ETH_P_ALL;
 	if (protocol && protocol != port->granted.protocol)
 		bind_host(port, protocol);
 }
@@ -524,8 +551,9 @@ port_follow(struct port *port, const struct host_interface *interface)
 		if (interface_request(SIOCSIFNAME, seen->name, &ifreq) < 0) {
 			/* Older kernels rename what is down only. */
 			set_up_or_down(seen->name, false);
-			interface_request(SIOCSIFNAME, seen->name, &ifreq);
 			seen->flags &= ~(uint32_t)IFF_UP;
+			if (interface_request(SIOCSIFNAME, seen->name, &ifreq) < 0)
+				return; /* two that change names: the other's turn comes first, and then ours, with the next change */
 		}
 		memcpy(seen->name, interface->name, sizeof seen->name);
 	}

@@ -232,6 +232,9 @@ raw_allows(const struct sock *sock, const void *packet, size_t len)
 	const struct policy_entry *entry = sock->session->entry;
 	const struct interfaces *interfaces = &sock->session->gofer->interfaces;
 
+	/* Of a socket for no protocol each packet names its own: in its header, or where IPv6 takes it from, as a port. */
+	if (sock_is_raw(sock) && !sock->own_header && sock->protocol == IPPROTO_RAW)
+		return entry && entry->raw.protocols.any;
 	return !sock_is_raw(sock) || !sock->own_header ||
 	       (entry && policy_raw_header(&entry->raw, sock->family, packet, len, interfaces->addresses, interfaces->address_count));
 }

@@ -33,6 +33,9 @@
 #define IF_ABOVE(reg, other, skip) INSN(BPF_JMP | BPF_JGT | BPF_X, reg, other, skip, 0)
 #define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
 
+/* No ring is asked for with more bytes, and a page has more. */
+#define VALUE_MAX 1024
+
 #define CGROUP_PREFIX "splitsock-gofer-"
 
 static int
@@ -41,13 +44,16 @@ load_program(uint64_t limit)
 	const struct bpf_insn program[] = {
 		SET(BPF_REG_0, 1), /* go on */
 		LOAD32(BPF_REG_2, BPF_REG_1, offsetof(struct bpf_sockopt, level)),
-		UNLESS_EQUAL(BPF_REG_2, SOL_PACKET, 19),
+		UNLESS_EQUAL(BPF_REG_2, SOL_PACKET, 21),
 		LOAD32(BPF_REG_2, BPF_REG_1, offsetof(struct bpf_sockopt, optname)),
 		IF_EQUAL(BPF_REG_2, PACKET_RX_RING, 1),
-		UNLESS_EQUAL(BPF_REG_2, PACKET_TX_RING, 16),
+		UNLESS_EQUAL(BPF_REG_2, PACKET_TX_RING, 18),
 		LOAD64(BPF_REG_3, BPF_REG_1, offsetof(struct bpf_sockopt, sk)),
 		LOAD32(BPF_REG_2, BPF_REG_3, offsetof(struct bpf_sock, mark)),
-		IF_EQUAL(BPF_REG_2, CAPTURE_MARK, 13), /* the gofer's own, of its own size */
+		IF_EQUAL(BPF_REG_2, CAPTURE_MARK, 15), /* the gofer's own, of its own size */
+		/* Of what is longer than a page this program sees a copy, and the kernel reads the original again. */
+		LOAD32(BPF_REG_2, BPF_REG_1, offsetof(struct bpf_sockopt, optlen)),
+		INSN(BPF_JMP32 | BPF_JSGT | BPF_K, BPF_REG_2, 0, 12, VALUE_MAX),
 		LOAD64(BPF_REG_3, BPF_REG_1, offsetof(struct bpf_sockopt, optval)),
 		LOAD64(BPF_REG_4, BPF_REG_1, offsetof(struct bpf_sockopt, optval_end)),
 		MOVE(BPF_REG_5, BPF_REG_3),

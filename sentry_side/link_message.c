@@ -156,7 +156,8 @@ read_source(int fd, struct link_source *source)
 	ssize_t len = pread(fd, source, sizeof *source, 0);
 	const size_t fixed = offsetof(struct link_source, control);
 
-	if (len < (ssize_t)fixed || source->name.len > sizeof source->name.address || source->control_len != (size_t)len - fixed)
+	if (len < (ssize_t)fixed || source->name.len > sizeof source->name.address || source->control_len != (size_t)len - fixed ||
+	    source->error < 0 || source->error > 4095)
 		*source = (struct link_source){0};
 }
 
@@ -190,7 +191,7 @@ link_receive(struct link *link, int fd, struct msghdr *message, int flags, struc
 		.msg_iov = message->msg_iov,
 		.msg_iovlen = message->msg_iovlen,
 		.msg_control = &control,
-		.msg_controllen = sizeof control,
+		.msg_controllen = CMSG_LEN(sizeof(int)), /* for one: what more there is, the kernel closes */
 	};
 	struct pollfd end = {.fd = fd};
 	ssize_t len = recvmsg(fd, &on_link, (flags & (MSG_PEEK | MSG_TRUNC | MSG_WAITALL | MSG_OOB | MSG_DONTWAIT)) | MSG_CMSG_CLOEXEC);

@@ -354,7 +354,8 @@ session_cancel(struct session *session, uint32_t id)
 int
 session_take_fd(struct session *session)
 {
-	return take_fd(&session->channel_fd);
+	/* A reply on the other path has none. */
+	return pthread_equal(pthread_self(), session->channel_thread) ? take_fd(&session->channel_fd) : -1;
 }
 
 /* One packet, and the descriptor that it may carry. */
@@ -366,7 +367,7 @@ channel_read(struct session *session, uint8_t *packet, size_t size)
 		char space[CMSG_SPACE(sizeof(int))];
 	} control;
 	struct iovec iov = {packet, size};
-	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = CMSG_LEN(sizeof(int))};
 	ssize_t len = recvmsg(session->channel, &message, MSG_CMSG_CLOEXEC);
 	const struct cmsghdr *header = len >= 0 ? CMSG_FIRSTHDR(&message) : NULL;
 

@@ -102,6 +102,9 @@ attributes(const struct nlmsghdr *header, size_t fixed, const struct nlattr **ta
 {
 	const struct nlattr *attribute;
 
+	if (mnl_nlmsg_get_payload_len(header) < fixed)
+		return;
+
 	mnl_attr_for_each(attribute, header, fixed)
 		if (mnl_attr_get_type(attribute) <= max)
 			table[mnl_attr_get_type(attribute)] = attribute;
@@ -126,7 +129,7 @@ write_dev(const struct nlmsghdr *header, void *arg)
 	const char *name;
 
 	attributes(header, sizeof *info, table, IFLA_MAX);
-	if (!table[IFLA_IFNAME] || to->names->count == NAMES_MAX)
+	if (!table[IFLA_IFNAME] || to->names->count == NAMES_MAX || mnl_attr_validate(table[IFLA_IFNAME], MNL_TYPE_NUL_STRING) < 0)
 		return MNL_CB_OK;
 	name = mnl_attr_get_str(table[IFLA_IFNAME]);
 	to->names->all[to->names->count].index = info->ifi_index;
@@ -135,7 +138,7 @@ write_dev(const struct nlmsghdr *header, void *arg)
 	if (table[IFLA_STATS64])
 		memcpy(&s, mnl_attr_get_payload(table[IFLA_STATS64]),
 		       mnl_attr_get_payload_len(table[IFLA_STATS64]) < sizeof s ? mnl_attr_get_payload_len(table[IFLA_STATS64]) : sizeof s);
-	fprintf(to->file, "%6s: %7llu %7llu %4llu %4llu %4llu %5llu %10llu %9llu %8llu %7llu %4llu %4llu %4llu %5llu %7llu %10llu\n", name,
+	fprintf(to->file, "%6.15s: %7llu %7llu %4llu %4llu %4llu %5llu %10llu %9llu %8llu %7llu %4llu %4llu %4llu %5llu %7llu %10llu\n", name,
 	        s.rx_bytes, s.rx_packets, s.rx_errors, s.rx_dropped + s.rx_missed_errors, s.rx_fifo_errors,
 	        s.rx_length_errors + s.rx_over_errors + s.rx_crc_errors + s.rx_frame_errors, s.rx_compressed, s.multicast, s.tx_bytes,
 	        s.tx_packets, s.tx_errors, s.tx_dropped, s.tx_fifo_errors, s.collisions,
@@ -176,7 +179,7 @@ write_route(const struct nlmsghdr *header, void *arg)
 	const struct rtmsg *info = mnl_nlmsg_get_payload(header);
 	const struct nlattr *table[RTA_MAX + 1] = {0};
 	uint32_t destination, gateway, device, priority, which;
-	uint32_t mask = info->rtm_dst_len ? htonl(UINT32_MAX << (32 - info->rtm_dst_len)) : 0;
+	uint32_t mask = info->rtm_dst_len && info->rtm_dst_len <= 32 ? htonl(UINT32_MAX << (32 - info->rtm_dst_len)) : 0;
 	unsigned flags = RTF_UP;
 	char line[160];
 
@@ -246,7 +249,16 @@ write_arp(const struct nlmsghdr *header, void *arg)
 	return MNL_CB_OK;
 }
 
-/* Asks for one dump. False: no whole answer came. */
+static int64_t
+now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* Asks for one dump. False: no whole answer came in time. */
 static bool
 dump(struct procnet *procnet, uint16_t type, uint8_t family, mnl_cb_t take, void *arg)
 {
@@ -264,10 +276,13 @@ dump(struct procnet *procnet, uint16_t type, uint8_t family, mnl_cb_t take, void
 	if (send(procnet->netlink, header, header->nlmsg_len, MSG_NOSIGNAL) < 0)
 		return false;
 	while (result > MNL_CB_STOP) {
-		ssize_t len = poll(&in, 1, ANSWER_MS) == 1 ? recv(procnet->netlink, buffer, sizeof buffer, MSG_DONTWAIT) : -1;
+		int64_t left = procnet->deadline_ms - now_ms();
+		ssize_t len = left > 0 && poll(&in, 1, (int)left) == 1 ? recv(procnet->netlink, buffer, sizeof buffer - 16, MSG_DONTWAIT) : -1;
 
-		if (len <= 0)
+		if (len < (ssize_t)sizeof *header)
 			return false;
+		/* Behind a message that is too short for its kind there is nothing, and zeroes. */
+		memset(buffer + len, 0, 16);
 		/* What is told of changes meanwhile has no number, and is passed over: all is being read anyway. */
 		if (((struct nlmsghdr *)(void *)buffer)->nlmsg_seq == sequence)
 			result = mnl_cb_run(buffer, (size_t)len, sequence, 0, take, arg);
@@ -279,7 +294,9 @@ dump(struct procnet *procnet, uint16_t type, uint8_t family, mnl_cb_t take, void
 static void
 write_file(struct procnet *procnet, struct names *names, const char *name, const char *head, uint16_t type, uint8_t family, mnl_cb_t take)
 {
-	int fd = openat(procnet->directory, ".new", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0444);
+	/* The directory is the program's, too: whatever it has put there is not to be followed, waited for or written to. */
+	int fd = unlinkat(procnet->directory, ".new", 0) < 0 && errno != ENOENT
+	                 ? -1 : openat(procnet->directory, ".new", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0444);
 	struct writing to = {.file = fd < 0 ? NULL : fdopen(fd, "w"), .names = names};
 	char own[64];
 	bool good;
@@ -291,6 +308,7 @@ write_file(struct procnet *procnet, struct names *names, const char *name, const
 	}
 	fputs(head, to.file);
 	good = dump(procnet, type, family, take, &to);
+	procnet->failed |= !good;
 	if (fclose(to.file) == 0 && good)
 		renameat(procnet->directory, ".new", procnet->directory, name);
 	else if (unlinkat(procnet->directory, ".new", 0) == 0) {
@@ -307,6 +325,9 @@ write_all(struct procnet *procnet)
 	char route_head[132];
 
 	names.count = 0;
+	/* For all of them together: nobody inside is answered meanwhile. */
+	procnet->deadline_ms = now_ms() + ANSWER_MS;
+	procnet->failed = false;
 	snprintf(route_head, sizeof route_head, "%-127s\n",
 	         "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT");
 	write_file(procnet, &names, "dev",
@@ -321,15 +342,6 @@ write_all(struct procnet *procnet)
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void
 forget_news(struct procnet *procnet)
@@ -391,7 +403,7 @@ procnet_tick(struct procnet *procnet)
 	write_all(procnet);
 	/* Writing is heard, too. */
 	forget_news(procnet);
-	procnet->written_ms = now_ms();
+	procnet->written_ms = now_ms() + (procnet->failed ? PROCNET_RETRY_MS : 0);
 }
 
 void

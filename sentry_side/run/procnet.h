@@ -16,7 +16,8 @@ struct procnet {
 	int netlink;   /* a route socket of the gofer's that tells of changes; -1: none */
 	int inotify;   /* tells that somebody reads */
 	int64_t written_ms;
-	bool stale;
+	int64_t deadline_ms; /* for the answers to what is being asked */
+	bool stale, failed;
 };
 
 /* In the program's process, in its own namespaces: covers /proc/net. Returns the directory, still empty, or -1 where that cannot be had. */
@@ -26,6 +27,8 @@ int procnet_mount(void);
 void procnet_start(struct procnet *procnet, struct ss *ss, int directory);
 /* The files are written anew, at most this often, after something has changed or somebody has read. */
 #define PROCNET_MS 200
+/* And so much later where the gofer did not answer. */
+#define PROCNET_RETRY_MS 30000
 /* One of its two descriptors is readable. */
 void procnet_hear(struct procnet *procnet);
 /* Writes them if it is time. */

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -132,6 +133,7 @@ trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call)
 	struct trap trap = {.supervisor = supervisor, .call = *call, .a = -1};
 	const struct trapped_call *trapped = NULL;
 	int number = (int)call->data.args[0];
+	struct stat st;
 	uint64_t inode;
 
 	if (supervisor->pendings)
@@ -160,6 +162,12 @@ trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call)
 	}
 	if (trapped->needs_a) {
 		trap.a = borrow_from_caller(&trap, number);
+		/* Another thread may have put something else under that number since. */
+		if (trap.a >= 0 && (fstat(trap.a, &st) < 0 || st.st_ino != inode)) {
+			close(trap.a);
+			trap.a = -1;
+			errno = EBADF;
+		}
 		if (trap.a < 0) {
 			if (errno == EPERM)
 				log_warning("process %u cannot be served: pidfd_getfd is not permitted here", call->pid);

@@ -57,10 +57,12 @@ literal(const char *host, uint16_t port)
 	return result;
 }
 
+bool loopback_is_mapped;
+
 struct address
 loopback(int family, uint16_t port)
 {
-	return literal(family == AF_INET ? "127.0.0.1" : "::1", port);
+	return literal(family == AF_INET ? "127.0.0.1" : loopback_is_mapped ? "::ffff:127.0.0.1" : "::1", port);
 }
 
 struct address

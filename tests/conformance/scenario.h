@@ -73,6 +73,16 @@ const struct scenario *scenario_first(void);
 	}                                                                                  \
 	static void scenario_##area##_##name(int family)
 
+/* And once more, as "area/name_mapped": sockets of IPv6 that speak IPv4, since loopback(AF_INET6) is ::ffff:127.0.0.1 there. */
+#define SCENARIO_V4_V6_MAPPED(area, name)                                                  \
+	static void scenario_##area##_##name(int family);                                  \
+	SCENARIO_ENTRY_(scenario_##area##_##name##_mapped, #area "/" #name "_mapped")      \
+	{                                                                                  \
+		loopback_is_mapped = true;                                                 \
+		scenario_##area##_##name(AF_INET6);                                        \
+	}                                                                                  \
+	SCENARIO_V4_V6(area, name)
+
 /* --- Observing ------------------------------------------------------------------------------------ */
 
 /* One line of output. */
@@ -124,6 +134,7 @@ struct address {
 };
 #define SA(address) ((struct sockaddr *)&(address)->storage)
 
+extern bool loopback_is_mapped;
 struct address loopback(int family, uint16_t port);
 struct address wildcard(int family, uint16_t port);
 struct address literal(const char *host, uint16_t port); /* numeric host */

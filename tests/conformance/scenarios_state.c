@@ -23,7 +23,7 @@
 	X(calls, dissolved)
 
 #define STATE_SCENARIO(calls, which)                                                        \
-	SCENARIO_V4_V6(state, calls##_##which)                                              \
+	SCENARIO_V4_V6_MAPPED(state, calls##_##which)                                              \
 	{                                                                                   \
 		calls(stream_##which(family), family);                                      \
 	}

@@ -952,6 +952,12 @@ Test(operations, a_header_of_the_clients_own_needs_the_policys_leave)
 	batch = batch_for(1);
 	add_send(&batch, NULL, packet, sizeof packet);
 	told = ask(&batch);
+	/* Each packet may name its protocol without a header, too: for IPv6 as a port. */
+	check_status(&told, 1, SPLITSOCK__STATUS__STATUS_DENIED, 0);
+	entry.raw.protocols.any = true;
+	batch = batch_for(1);
+	add_send(&batch, NULL, packet, sizeof packet);
+	told = ask(&batch);
 	check_status(&told, 1, SPLITSOCK__STATUS__STATUS_HOST_ERRNO, EDESTADDRREQ);
 }
 
