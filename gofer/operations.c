@@ -231,6 +231,8 @@ await_connect(struct sock *sock, const Splitsock__Op *op, const struct sockaddr_
 static enum outcome
 handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 {
+	struct session *session = sock->session;
+	uint64_t handle = sock->handle;
 	struct sockaddr_storage address;
 	socklen_t len;
 	enum outcome outcome = take_address(sock, POLICY_CONNECT, op->connect->address, &address, &len, answer);
@@ -242,16 +244,14 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 		return outcome;
 	if (!sock_is_stream(sock))
 		return connect_datagram(sock, &address, len, answer);
-	if (address.ss_family == AF_UNSPEC && sock->link.fd < 0) {
-		struct session *session = sock->session;
-		uint64_t handle = sock->handle;
-
-		/* What is dissolved includes a link that was connected before this was sent. */
+	/* What is dissolved includes a link that was connected before this was sent. */
+	if (address.ss_family == AF_UNSPEC && sock->link.fd < 0)
 		listeners_take_links(session->gofer);
-		sock = table_find(&session->socks, handle);
-		if (!sock)
-			return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
-	}
+	/* A listener that the program has closed before this refuses. */
+	sock_reap_listeners(session, sock);
+	sock = table_find(&session->socks, handle);
+	if (!sock)
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
 	if (op->connect->again)
 		sock->error = 0;
 	if (sock->error) { /* what the connect before this one came to */
@@ -295,7 +295,7 @@ handle_listen(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	}
 	if (listen(sock->host.fd, sock_split_backlog(sock, op->listen->backlog)) < 0)
 		return fail(answer, errno);
-	sock->state = SOCK_LISTENING;
+	sock_listens(sock);
 	answer_local(sock, answer);
 	return OUTCOME_OK;
 }

@@ -47,6 +47,7 @@ struct session {
 	struct watch channel; /* SOCK_SEQPACKET, frames of sends */
 
 	struct table socks;  /* by handle */
+	struct sock *listening; /* those of them that have listened */
 	struct mirror *mirror; /* of its packet sockets, or NULL */
 	uint64_t next_accepted;
 	uint32_t calls;

@@ -147,6 +147,17 @@ wake_waiters(struct sock *sock, int error)
 	}
 }
 
+static void
+stop_listening(struct sock *sock)
+{
+	if (!sock->prev_listening)
+		return;
+	*sock->prev_listening = sock->next_listening;
+	if (sock->next_listening)
+		sock->next_listening->prev_listening = sock->prev_listening;
+	sock->prev_listening = NULL;
+}
+
 void
 sock_free(struct sock *sock)
 {
@@ -155,6 +166,7 @@ sock_free(struct sock *sock)
 	/* Who closed the link knows. */
 	bool tell = sock->link.fd >= 0 && (sock->error || !sock->link_hung_up);
 
+	stop_listening(sock);
 	wake_waiters(sock, ECONNABORTED);
 	if (sock->ahead)
 		relay_listener_free(sock);
@@ -301,6 +313,43 @@ sock_reap_hung_up(struct session *session, const struct sock *other)
 	}
 }
 
+static bool
+link_is_gone(const struct sock *sock)
+{
+	struct pollfd link = {.fd = sock->link.fd};
+
+	return sock->link_hung_up || (poll(&link, 1, 0) == 1 && link.revents & POLLHUP);
+}
+
+void
+sock_listens(struct sock *sock)
+{
+	struct session *session = sock->session;
+
+	sock->state = SOCK_LISTENING;
+	if (sock->prev_listening)
+		return;
+	sock->next_listening = session->listening;
+	sock->prev_listening = &session->listening;
+	if (sock->next_listening)
+		sock->next_listening->prev_listening = &sock->next_listening;
+	session->listening = sock;
+}
+
+void
+sock_reap_listeners(struct session *session, const struct sock *other)
+{
+	for (struct sock *sock = session->listening, *next; sock; sock = next) {
+		next = sock->next_listening;
+		if (sock == other || sock->state != SOCK_LISTENING || sock->link.fd < 0 || !link_is_gone(sock))
+			continue;
+		sock->link_hung_up = true;
+		sock_free(sock);
+		/* That may have freed others: links that were waiting are taken. */
+		next = session->listening;
+	}
+}
+
 int
 sock_name(const struct sock *sock, int (*get)(int, struct sockaddr *, socklen_t *), struct wire_address *name)
 {
@@ -369,14 +418,6 @@ sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t
 	count_session(sock->session, COUNTER_CONNECTS_OK, 1);
 	wake_waiters(sock, 0);
 	return relay_stream(sock, false);
-}
-
-static bool
-link_is_gone(const struct sock *sock)
-{
-	struct pollfd link = {.fd = sock->link.fd};
-
-	return sock->link_hung_up || (poll(&link, 1, 0) == 1 && link.revents & POLLHUP);
 }
 
 /*

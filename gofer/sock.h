@@ -50,6 +50,7 @@ struct sock {
 	bool up_urgent, down_urgent; /* urgent data may come that way: look where in the stream it is */
 	uint32_t plug;           /* filler still to be read from the link before the program's own bytes */
 	uint64_t listener;       /* of a connection: the handle of who announced it */
+	struct sock *next_listening, **prev_listening; /* session.listening; NULL: not there */
 	int ahead;               /* listener: records that may wait in the link; the rest of the backlog waits in the host */
 	int record_cost;         /* listener: what one record adds to SIOCOUTQ */
 	struct held up, down;    /* towards the host; towards the program */
@@ -111,6 +112,11 @@ bool sock_drain(struct sock *sock);
 
 /* Frees the sockets, other than this one, whose links have hung up with nothing left to deliver. Returns whether there were any. */
 bool sock_reap_hung_up(struct session *session, const struct sock *other);
+
+/* It listens from now on. */
+void sock_listens(struct sock *sock);
+/* The same as sock_reap_hung_up() for listeners alone, which is quick: who connects must not meet one that its program has closed. */
+void sock_reap_listeners(struct session *session, const struct sock *other);
 
 /* Sets what both watches wait for, from the sock's state alone. */
 void sock_update(struct sock *sock);
