@@ -314,6 +314,19 @@ is_special(const struct trap *trap, int flags)
 	return flags & (MSG_OOB | MSG_FASTOPEN) || (flags & MSG_ZEROCOPY && trap->link->zerocopy);
 }
 
+/* An IPv6 socket that speaks IPv4: to this address, or without one to its peer. */
+static bool
+speaks_ipv4(struct link *link, const struct sockaddr *address)
+{
+	struct link_name peer;
+
+	if (link->family != AF_INET6)
+		return false;
+	if (!address && link_peer_name(link, &peer))
+		address = &peer.address.any;
+	return address && address->sa_family == AF_INET6 && IN6_IS_ADDR_V4MAPPED(&((const struct sockaddr_in6 *)address)->sin6_addr);
+}
+
 static void
 send_datagram(struct trap *trap, const struct message *message, int flags)
 {
@@ -327,6 +340,9 @@ send_datagram(struct trap *trap, const struct message *message, int flags)
 		error = take_control(trap, message, &used, &datagram);
 	if (!error)
 		error = take_name(trap, message, &name, &datagram);
+	/* As for IPv4: before a pending error is looked at. */
+	if (!error && flags & MSG_OOB && speaks_ipv4(trap->link, datagram.address))
+		error = EOPNOTSUPP;
 	if (!error && !datagram.address && lacks_destination(trap))
 		error = EDESTADDRREQ;
 	if (!error && message->size > 65535)
