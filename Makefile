@@ -47,6 +47,7 @@ test-full: build build-asan
 
 bench: build
 	@$(BUILD)/bin/splitsock-bench $(BENCH_ARGS)
+	@[ -n "$(BENCH_ARGS)" ] || { echo; $(BUILD)/bin/splitsock-bench-frames; }
 
 install: build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)) >/dev/null
@@ -60,6 +61,6 @@ help:
 	@echo 'make demo      show what splitsock does, with unmodified programs'
 	@echo 'make test      run every test, plain and with sanitizers  [SUITES="unit boundary"]'
 	@echo 'make test-full the same, and many more programs           [SUITES=programs-full]'
-	@echo 'make bench     measure                                    [BENCH_ARGS=...]'
+	@echo 'make bench     measure, packet sockets too (as root)    [BENCH_ARGS=...]'
 	@echo 'make install   install                                    [PREFIX=$(PREFIX) DESTDIR=]'
 	@echo 'make clean     remove $(BUILD) and $(BUILD_ASAN)'

@@ -7,6 +7,7 @@
 #include <error.h>
 #include <getopt.h>
 #include <jansson.h>
+#include <limits.h>
 #include <math.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -254,11 +255,11 @@ static void
 set_up(void)
 {
 	const char *bin = getenv("SPLITSOCK_BIN");
-	char net[96], gofer[320], socket[128];
+	char path[PATH_MAX], net[96], gofer[320], socket[128];
 
 	if (geteuid() != 0)
 		error(1, 0, "network namespaces and packet sockets need root");
-	if (!realpath(bin ? bin : "build/bin", net) || snprintf(bench.bin, sizeof bench.bin, "%s", net) < 0)
+	if (!realpath(bin ? bin : "build/bin", path) || (size_t)snprintf(bench.bin, sizeof bench.bin, "%s", path) >= sizeof bench.bin)
 		error(1, errno, "%s", bin ? bin : "build/bin");
 	snprintf(bench.host, sizeof bench.host, "splitsock-bench-h%d", (int)getpid());
 	snprintf(bench.peer, sizeof bench.peer, "splitsock-bench-p%d", (int)getpid());

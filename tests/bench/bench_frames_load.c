@@ -29,7 +29,7 @@ enum {
 	BATCH = 64,
 	FRAME_MAX = 2048,
 	BLOCK_SIZE = 1 << 20,
-	BLOCKS = 32,
+	BLOCKS = 16, /* as much as a client may have by default */
 	IDLE_MS = 1000,
 	START_MS = 10000,
 };
