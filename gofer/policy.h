@@ -13,6 +13,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "gofer/identity.h"
+#include "gofer/policy_decide.h"
 #include "proto/values.h"
 
 /* A set of 16-bit (ether types) or 8-bit (IP protocols) numbers. Ether type 0: every frame that has a length there (802.3, LLC). */
@@ -52,12 +54,82 @@ struct raw_grant {
 	bool any_source_ip;               /* in them; otherwise 0 or an address of the host */
 };
 
+/* What a rule's `to` names. */
+enum policy_target_kind {
+	TARGET_NETWORK,
+	TARGET_NAME,   /* a domain name that the client has learned */
+	TARGET_SUFFIX, /* likewise: any name that ends in it, behind a dot */
+	TARGET_OWN,    /* the host's own addresses */
+};
+
+struct policy_target {
+	enum policy_target_kind kind;
+	struct policy_network network;
+	char *name; /* lower case; of a suffix, what is behind "*." */
+};
+
+struct policy_ports {
+	uint16_t first, last;
+};
+
+struct policy_rule {
+	char *name;
+	bool allow;
+	unsigned operations;             /* 1 << enum policy_operation */
+	struct policy_numbers protocols;
+	struct policy_target *to;        /* none: wherever, except (allow) where a rule has to name it */
+	size_t to_count;
+	struct policy_ports *ports;      /* none: all, except (allow) those that a rule has to name */
+	size_t port_count;
+	bool has_egress;
+	struct policy_egress egress;
+	size_t line, column;             /* in the file */
+};
+
+/* A bind to this port, at no address in particular, means that address and port of the host. */
+struct policy_publish {
+	uint16_t port;
+	uint8_t protocol;                /* IPPROTO_TCP or IPPROTO_UDP */
+	uint8_t address[16];
+	uint16_t host_port;
+};
+
+/* Kinds of options that have to be granted, by their name in the file: policy_option_class(). */
+enum policy_option_class {
+	OPTIONS_SOURCE = 1,     /* other addresses of the host's, and other hosts', as a source */
+	OPTIONS_INTERFACE = 2,  /* which interface */
+	OPTIONS_ROUTE = 4,      /* where packets go on their way: marks, source routes */
+	OPTIONS_GROUP = 8,      /* groups to receive */
+	OPTIONS_PRIVILEGED = 16, /* the rest of what the kernel may ask a capability for */
+};
+
 struct policy_entry {
 	char *name;                       /* for the log: "open", or what the file calls it */
+	/* whom it names: who fits all of these that say anything */
 	bool any_user;
 	uint64_t *uids;
 	size_t uid_count;
+	uint64_t *gids;
+	size_t gid_count;
+	char **cgroups;                   /* globs; of a cgroup or one above it */
+	size_t cgroup_count;
+	char **containers;                /* globs; of a container's id or name */
+	size_t container_count;
+	struct identity_label *labels;    /* values are globs; all of them */
+	size_t label_count;
+
+	bool agent;                       /* it may say whom it serves */
+	uint8_t (*resolvers)[16];         /* DNS servers whose answers it is trusted to have names from */
+	size_t resolver_count;
 	bool sockets;                     /* TCP, UDP and route reads: whatever the gofer's own user could do */
+	struct policy_rule *rules;        /* or as far as these allow */
+	size_t rule_count;
+	struct policy_index *index;       /* the rules, compiled: policy_index_new(). NULL: no rules */
+	struct policy_publish *publish;
+	size_t publish_count;
+	unsigned options;                 /* enum policy_option_class */
+	char *network;                    /* the network namespace of its sockets, a path; NULL: the gofer's */
+	bool no_interfaces;               /* it may not see the host's interfaces */
 	struct raw_grant raw;
 	struct packet_grant *packet;
 	size_t packet_count;
@@ -65,6 +137,7 @@ struct policy_entry {
 };
 
 struct policy {
+	unsigned references;              /* 0: not counted */
 	struct policy_entry *entries;
 	size_t entry_count;
 	bool open;                        /* it is `open` */
@@ -75,8 +148,6 @@ struct policy {
 #define POLICY_PACKET_SOCKETS 32u
 #define POLICY_RING_BYTES (16u * 1024u * 1024u)
 
-enum policy_operation { POLICY_SOCKET, POLICY_BIND, POLICY_CONNECT, POLICY_LISTEN, POLICY_SEND };
-
 /* The policy `open`. Returns 0 or a negative errno. */
 int policy_open(struct policy *policy);
 /*
@@ -86,8 +157,15 @@ int policy_open(struct policy *policy);
 int policy_load(struct policy *policy, const char *path, char *message, size_t message_size);
 void policy_free(struct policy *policy);
 
+/*
+ * One that is shared: in memory of its own, and freed when nobody holds it any more. policy_take() counts one more holder; policy_drop() one less, and
+ * takes NULL.
+ */
+struct policy *policy_take(struct policy *policy);
+void policy_drop(struct policy *policy);
+
 /* The client's entry, or NULL: it may do nothing. */
-const struct policy_entry *policy_entry_for(const struct policy *policy, uint64_t uid);
+const struct policy_entry *policy_entry_for(const struct policy *policy, const struct identity *identity);
 
 /* May the client open such a socket? `entry` may be NULL here and below. Packet sockets: if any interface is granted. */
 bool policy_allows_socket(const struct policy_entry *entry, int family, int type, int protocol);
