@@ -143,13 +143,13 @@ tell_session(struct session_entry *entry, const struct session *session)
 
 	splitsock__admin_session__init(&entry->message);
 	splitsock__counters__init(&entry->told);
-	command_of(session->pid, entry->command);
+	command_of(session->identity.pid, entry->command);
 	counters_of_session(session, values);
 	counters_to_message(&entry->told, entry->counters, entry->pointers, COUNTERS_SESSION_FIRST, COUNTERS_SESSION_COUNT,
 	                    values + COUNTERS_SESSION_FIRST);
 	entry->message.id = session->id;
-	entry->message.uid = session->uid;
-	entry->message.pid = session->pid;
+	entry->message.uid = session->identity.uid;
+	entry->message.pid = session->identity.pid;
 	entry->message.command = entry->command;
 	entry->message.software = (char *)session->software;
 	entry->message.ready = session->state == SESSION_READY;
@@ -246,8 +246,8 @@ tell_socket(struct socket_entry *entry, const struct sock *sock)
 	message->bytes_to_host = sock->bytes_to_host;
 	message->bytes_to_program = sock->bytes_to_program;
 	message->linked = sock->link.fd >= 0;
-	message->uid = sock->session->uid;
-	message->pid = sock->session->pid;
+	message->uid = sock->session->identity.uid;
+	message->pid = sock->session->identity.pid;
 	if (sock->host.fd < 0)
 		return;
 	tell_queues(message, sock);

@@ -50,7 +50,7 @@ audit_denied(const struct session *session, const char *operation, const char *w
 		return;
 	}
 	audit->lines++;
-	log_warning("session %016llx: denied: uid %llu: %s %s: %s", (unsigned long long)session->id, (unsigned long long)session->uid,
+	log_warning("session %016llx: denied: uid %llu: %s %s: %s", (unsigned long long)session->id, (unsigned long long)session->identity.uid,
 	            operation, what, missing);
 }
 
@@ -94,10 +94,10 @@ audit_socket(const struct session *session, int family, int type, int protocol, 
 	audit_denied(session, "socket", what, by_host ? "this gofer has no CAP_NET_RAW" : missing);
 }
 
-void
-audit_address(const struct session *session, const char *operation, const struct wire_address *address)
+static void
+say_address(char text[TEXT_MAX], const struct wire_address *address)
 {
-	char what[TEXT_MAX], missing[TEXT_MAX], ip[INET6_ADDRSTRLEN] = "an address";
+	char ip[INET6_ADDRSTRLEN] = "an address";
 	struct sockaddr_storage host;
 	socklen_t len;
 	uint16_t port = 0;
@@ -109,12 +109,37 @@ audit_address(const struct session *session, const char *operation, const struct
 		inet_ntop(AF_INET6, &((struct sockaddr_in6 *)&host)->sin6_addr, ip, sizeof ip);
 		port = ntohs(((struct sockaddr_in6 *)&host)->sin6_port);
 	}
-	snprintf(what, sizeof what, "%s port %u", ip, port);
+	snprintf(text, TEXT_MAX, "%s port %u", ip, port);
+}
+
+void
+audit_address(const struct session *session, const char *operation, const struct wire_address *address)
+{
+	char what[TEXT_MAX], missing[TEXT_MAX];
+
+	say_address(what, address);
 	if (address->netlink_pid || address->netlink_groups)
 		snprintf(missing, sizeof missing, "a netlink peer is the kernel");
 	else
 		say_missing(missing, session, "has not sockets: open");
 	audit_denied(session, operation, what, missing);
+}
+
+void
+audit_decision(const struct session *session, enum policy_operation operation, const struct wire_address *address,
+               const struct policy_decision *decision)
+{
+	static const char *const names[POLICY_OPERATIONS] = {
+		[POLICY_CONNECT] = "connect", [POLICY_BIND] = "bind", [POLICY_LISTEN] = "listen", [POLICY_SEND] = "send"};
+	char what[TEXT_MAX], missing[2 * TEXT_MAX];
+
+	say_address(what, address);
+	if (!session->entry)
+		snprintf(missing, sizeof missing, "no client of the policy has this user");
+	else
+		snprintf(missing, sizeof missing, "client \"%s\"%s%s%s: %s", session->entry->name, decision->rule ? ", rule \"" : "",
+		         decision->rule ? decision->rule : "", decision->rule ? "\"" : "", decision->why);
+	audit_denied(session, names[operation], what, missing);
 }
 
 void

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "gofer/policy_decide.h"
 #include "proto/values.h"
 
 /* Lines of one second. More are counted, and the count is a line. */
@@ -28,6 +29,9 @@ void audit_denied(const struct session *session, const char *operation, const ch
 void audit_socket(const struct session *session, int family, int type, int protocol, bool by_host);
 /* An address that policy_allows() refused. */
 void audit_address(const struct session *session, const char *operation, const struct wire_address *address);
+/* An address that the policy's rules are against. */
+void audit_decision(const struct session *session, enum policy_operation operation, const struct wire_address *address,
+                    const struct policy_decision *decision);
 void audit_option(const struct session *session, int level, int name);
 void audit_netlink(const struct session *session);
 

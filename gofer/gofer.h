@@ -35,7 +35,7 @@ struct limits {
 struct gofer {
 	struct loop loop;
 	struct closer closer;
-	struct policy policy;
+	struct policy *policy;
 	const char *policy_name; /* "open", or where it was read */
 	struct audit audit;
 	struct limits limits;
@@ -57,6 +57,8 @@ struct gofer {
 	struct watch mirror_timer;
 	struct interfaces interfaces;
 	struct frame_batch *frames; /* for one read at a time */
+	int route_fd;  /* netlink; 0: not opened. See route.c */
+	uint32_t route_sequence;
 	int host_ns; /* our own network namespace; 0: not opened */
 	int own_cgroup; /* a directory; 0: not left. See ring_limit.c */
 };

@@ -20,6 +20,8 @@
 #include "gofer/gofer.h"
 #include "gofer/listener.h"
 #include "gofer/mirror.h"
+#include "gofer/reload.h"
+#include "gofer/route.h"
 #include "gofer/session.h"
 
 #define LISTENERS_MAX 8
@@ -113,9 +115,14 @@ on_signal(struct watch *watch, uint32_t events)
 {
 	struct daemon *daemon = (struct daemon *)((char *)watch - offsetof(struct daemon, signals));
 	struct signalfd_siginfo info;
+	char message[RELOAD_MESSAGE_MAX];
 
 	(void)events;
-	if (read(watch->fd, &info, sizeof info) == sizeof info)
+	if (read(watch->fd, &info, sizeof info) != sizeof info)
+		return;
+	if (info.ssi_signo == SIGHUP)
+		gofer_reload(&daemon->gofer, message, sizeof message);
+	else
 		daemon->gofer.loop.stop = true;
 }
 
@@ -144,7 +151,7 @@ raise_descriptor_limit(void)
 }
 
 static int
-run(const struct arguments *arguments, const struct policy *policy)
+run(const struct arguments *arguments, struct policy *policy)
 {
 	static struct daemon daemon;
 	struct gofer *gofer = &daemon.gofer;
@@ -152,7 +159,7 @@ run(const struct arguments *arguments, const struct policy *policy)
 	sigset_t signals;
 	int status = EXIT_FAILURE;
 
-	gofer->policy = *policy;
+	gofer->policy = policy_take(policy);
 	gofer->policy_name = arguments->policy;
 	gofer->limits = arguments->limits;
 	gofer->start_time = time(NULL);
@@ -163,6 +170,7 @@ run(const struct arguments *arguments, const struct policy *policy)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
 	/* Before NNG makes threads, so that they inherit it. */
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	daemon.signals = (struct watch){.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal};
@@ -194,6 +202,8 @@ out:
 	while (gofer->sessions.count)
 		session_free(table_any(&gofer->sessions));
 	mirrors_free(gofer);
+	route_stop(gofer);
+	policy_drop(gofer->policy);
 	closer_free(&gofer->closer);
 	loop_close(&gofer->loop, &daemon.signals);
 	relay_free_idle_pipes(gofer);
@@ -210,31 +220,27 @@ main(int argc, char **argv)
 		.options = options,
 		.parser = parse_option,
 		.doc = "Holds the host's sockets for programs that have no network.\v"
-		       "SIGTERM or SIGINT ends it cleanly. See splitsock-gofer(8).",
+		       "SIGTERM or SIGINT ends it cleanly, SIGHUP makes it read its policy again. See splitsock-gofer(8).",
 	};
 	struct arguments arguments = {
 		.mode = 0600, .limits = {.sockets = DEFAULT_SOCKETS, .calls = CALLS_MAX, .sessions = DEFAULT_SESSIONS}};
-	struct policy policy;
-	char message[512];
+	struct policy *policy;
+	char message[RELOAD_MESSAGE_MAX];
 	int status;
 
 	argp_err_exit_status = EX_USAGE;
 	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	log_open("splitsock-gofer");
-	if (strcmp(arguments.policy, "open") != 0) {
-		if (policy_load(&policy, arguments.policy, message, sizeof message) < 0) {
-			log_error("%s", message);
-			return EX_CONFIG;
-		}
-	} else if (policy_open(&policy) < 0) {
-		log_error("cannot start: no memory");
-		return EX_OSERR;
+	policy = policy_new(arguments.policy, message, sizeof message);
+	if (!policy) {
+		log_error("%s", message);
+		return EX_CONFIG;
 	}
 	arguments.limits.descriptors = raise_descriptor_limit();
 	/* Large buffers go back to the kernel when they are freed; by default the C library comes to keep them. */
 	mallopt(M_MMAP_THRESHOLD, 128 * 1024);
 	signal(SIGPIPE, SIG_IGN);
-	status = run(&arguments, &policy);
-	policy_free(&policy);
+	status = run(&arguments, policy);
+	policy_drop(policy);
 	return status;
 }

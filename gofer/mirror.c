@@ -279,7 +279,10 @@ sync_ports(struct mirror *mirror)
 		struct port *port = *at;
 		const struct host_interface *interface = interface_by_index(interfaces, port->seen.index);
 
-		if (interface && granted(mirror, interface) == port->grant) {
+		const struct packet_grant *grant = interface ? granted(mirror, interface) : NULL;
+
+		if (grant) {
+			port_regrant(port, grant);
 			port_follow(port, interface);
 			at = &port->next;
 			continue;
@@ -331,6 +334,7 @@ mirror_free(struct mirror *mirror)
 
 		closer_take(&mirror->gofer->closer, fd, NULL, 0);
 	}
+	policy_drop(mirror->policy);
 	free(mirror);
 }
 
@@ -364,7 +368,7 @@ static struct mirror *
 idle_mirror(const struct session *session)
 {
 	for (struct mirror *mirror = session->gofer->mirrors; mirror; mirror = mirror->next)
-		if (mirror->idle_ms && mirror->uid == session->uid && mirror->entry == session->entry)
+		if (mirror->idle_ms && mirror->uid == session->identity.uid && mirror->entry == session->entry)
 			return mirror;
 	return NULL;
 }
@@ -447,7 +451,8 @@ mirror_new(struct session *session, int *error)
 		return NULL;
 	}
 	*mirror = (struct mirror){
-		.next = gofer->mirrors, .gofer = gofer, .session = session, .entry = session->entry, .uid = session->uid, .ns = -1, .diag = -1, .inject = -1};
+		.next = gofer->mirrors, .gofer = gofer, .session = session, .policy = policy_take(session->policy), .entry = session->entry,
+		.uid = session->identity.uid, .ns = -1, .diag = -1, .inject = -1};
 	gofer->mirrors = mirror;
 	gofer->mirror_count++;
 	*error = unshare(CLONE_NEWNET) < 0 ? -errno : 0;
@@ -483,14 +488,14 @@ static bool
 over_quota(const struct session *session)
 {
 	struct gofer *gofer = session->gofer;
-	size_t mirrors, sockets = sockets_of(gofer, session->uid, &mirrors);
+	size_t mirrors, sockets = sockets_of(gofer, session->identity.uid, &mirrors);
 
 	if (sockets >= session->entry->packet_sockets) {
 		/* Some may have been closed since. */
 		for (struct mirror *mirror = gofer->mirrors; mirror; mirror = mirror->next)
-			if (mirror->uid == session->uid)
+			if (mirror->uid == session->identity.uid)
 				look_and_grant(mirror);
-		sockets = sockets_of(gofer, session->uid, &mirrors);
+		sockets = sockets_of(gofer, session->identity.uid, &mirrors);
 	}
 	return sockets >= session->entry->packet_sockets || (!session->mirror && mirrors >= MIRRORS_OF_USER_MAX);
 }
@@ -540,6 +545,28 @@ mirrors_sync(struct gofer *gofer)
 			continue;
 		sync_ports(mirror);
 		look_and_grant(mirror);
+	}
+}
+
+void
+mirrors_follow_policy(struct gofer *gofer)
+{
+	for (struct mirror *mirror = gofer->mirrors, *next; mirror; mirror = next) {
+		struct policy *before = mirror->policy;
+
+		next = mirror->next;
+		if (mirror->idle_ms) {
+			mirror_free(mirror);
+			continue;
+		}
+		/* Of one whose session has ended nothing is left that the policy is asked about. */
+		if (!mirror->session)
+			continue;
+		mirror->policy = policy_take(mirror->session->policy);
+		mirror->entry = mirror->session->entry;
+		sync_ports(mirror);
+		look_and_grant(mirror);
+		policy_drop(before);
 	}
 }
 

@@ -23,7 +23,8 @@ struct mirror {
 	struct mirror *next; /* gofer.mirrors */
 	struct gofer *gofer;
 	struct session *session; /* NULL: it has ended. Either its client still holds sockets, or the mirror waits for another one of the same user */
-	const struct policy_entry *entry; /* of the user */
+	struct policy *policy;
+	const struct policy_entry *entry; /* of it, the user's */
 	uint64_t uid;
 	int64_t idle_ms; /* since when it waits; 0: it does not */
 	int ns;      /* the network namespace */
@@ -45,6 +46,9 @@ int mirror_open_socket(struct session *session, int type, int protocol);
 void mirror_sync(struct mirror *mirror);
 /* The host's interfaces have changed, and have been read. */
 void mirrors_sync(struct gofer *gofer);
+
+/* The sessions have the entries of a new policy. */
+void mirrors_follow_policy(struct gofer *gofer);
 
 /* The session ends: nothing more passes either way. */
 void mirror_end(struct mirror *mirror);

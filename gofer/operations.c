@@ -16,6 +16,8 @@
 #include "gofer/interface.h"
 #include "gofer/interfaces.h"
 #include "gofer/listener.h"
+#include "gofer/permission.h"
+#include "gofer/route.h"
 #include "proto/control.h"
 
 /* Room for one getsockopt. */
@@ -52,10 +54,26 @@ fail(struct answer *answer, int error)
 	return refuse(answer, SPLITSOCK__STATUS__STATUS_HOST_ERRNO);
 }
 
+/* The name as the program knows it, where policy has put another in its place. */
+static int
+told_name(const struct sock *sock, bool peer, struct wire_address *name)
+{
+	struct sockaddr_storage address;
+	socklen_t len = sizeof address;
+
+	if ((peer ? getpeername : getsockname)(sock->host.fd, (struct sockaddr *)&address, &len) < 0)
+		return errno;
+	if (peer)
+		permission_rename_peer(sock, (struct sockaddr *)&address, &len);
+	else
+		permission_rename_local(sock, (struct sockaddr *)&address, len);
+	return -wire_address_from_host(name, (struct sockaddr *)&address, len);
+}
+
 static void
 answer_local(struct sock *sock, struct answer *answer)
 {
-	if (sock_name(sock, getsockname, &answer->local) == 0) {
+	if (told_name(sock, false, &answer->local) == 0) {
 		address_to_message(&answer->local_message, &answer->local);
 		answer->result.local = &answer->local_message;
 	}
@@ -64,17 +82,18 @@ answer_local(struct sock *sock, struct answer *answer)
 static void
 answer_peer(struct sock *sock, struct answer *answer)
 {
-	if (sock_name(sock, getpeername, &answer->peer) == 0) {
+	if (told_name(sock, true, &answer->peer) == 0) {
 		address_to_message(&answer->peer_message, &answer->peer);
 		answer->result.peer = &answer->peer_message;
 	}
 }
 
-/* Decodes an address and puts it to the policy. */
+/* Decodes an address, puts it to the policy, and sets the host's socket up as that says. *publish, unless NULL: the port that is published. */
 static enum outcome
 take_address(struct sock *sock, enum policy_operation operation, const Splitsock__Address *message,
-             struct sockaddr_storage *address, socklen_t *len, struct answer *answer)
+             struct sockaddr_storage *address, socklen_t *len, uint16_t *publish, struct answer *answer)
 {
+	struct policy_decision decision = {.allowed = true};
 	struct wire_address wire;
 	int error = address_from_message(&wire, message);
 
@@ -87,6 +106,20 @@ take_address(struct sock *sock, enum policy_operation operation, const Splitsock
 		audit_address(sock->session, operation == POLICY_BIND ? "bind" : operation == POLICY_CONNECT ? "connect" : "send", &wire);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	}
+	if (publish)
+		*publish = 0;
+	if (sock->family == AF_NETLINK)
+		return OUTCOME_OK;
+	decision = permission_ask(sock, operation, address);
+	if (!decision.allowed) {
+		audit_decision(sock->session, operation, &wire, &decision);
+		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
+	}
+	error = permission_apply(sock, operation, &decision, address, len);
+	if (error)
+		return fail(answer, -error);
+	if (publish)
+		*publish = decision.publish ? decision.publish->port : 0;
 	return OUTCOME_OK;
 }
 
@@ -112,7 +145,7 @@ static enum outcome
 handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 {
 	int family = host_family(op->open->family), type = host_socket_type(op->open->type);
-	int protocol = (int)op->open->protocol;
+	int protocol = (int)op->open->protocol, fd;
 
 	if (sock->state != SOCK_NEW && (sock->family != family || sock->type != type || sock->protocol != protocol))
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
@@ -132,14 +165,15 @@ handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		count_gofer(sock->session->gofer, COUNTER_DESCRIPTOR_SHORTAGES);
 		return fail(answer, EMFILE);
 	}
-	sock->host.fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-	if (sock->host.fd < 0) {
-		int error = errno;
+	fd = socket_in(sock->session->gofer, sock->session->entry->network, family, type, protocol);
+	if (fd < 0) {
+		int error = -fd;
 
 		if (error == EPERM && (type == SOCK_RAW || family == AF_PACKET))
 			audit_socket(sock->session, family, type, protocol, true);
 		return fail(answer, error);
 	}
+	sock->host.fd = fd;
 	sock->family = family;
 	sock->type = type;
 	sock->protocol = protocol;
@@ -153,7 +187,8 @@ handle_bind(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 {
 	struct sockaddr_storage address;
 	socklen_t len;
-	enum outcome outcome = take_address(sock, POLICY_BIND, op->bind->address, &address, &len, answer);
+	uint16_t publish;
+	enum outcome outcome = take_address(sock, POLICY_BIND, op->bind->address, &address, &len, &publish, answer);
 
 	if (outcome != OUTCOME_OK)
 		return outcome;
@@ -166,6 +201,7 @@ handle_bind(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		if (bind(sock->host.fd, (struct sockaddr *)&address, len) < 0)
 			return fail(answer, errno);
 	}
+	sock->published = publish;
 	answer_local(sock, answer);
 	return OUTCOME_OK;
 }
@@ -235,7 +271,7 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 	uint64_t handle = sock->handle;
 	struct sockaddr_storage address;
 	socklen_t len;
-	enum outcome outcome = take_address(sock, POLICY_CONNECT, op->connect->address, &address, &len, answer);
+	enum outcome outcome = take_address(sock, POLICY_CONNECT, op->connect->address, &address, &len, NULL, answer);
 	int error;
 
 	if (answer->result.status == SPLITSOCK__STATUS__STATUS_DENIED)
@@ -286,11 +322,16 @@ static enum outcome
 handle_listen(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 {
 	struct wire_address local;
+	struct sockaddr_storage address = {0};
+	socklen_t len = sizeof address;
+	struct policy_decision decision;
 
 	if (sock_name(sock, getsockname, &local) != 0)
 		return fail(answer, EINVAL);
-	if (!policy_allows(sock->session->entry, POLICY_LISTEN, &local)) {
-		audit_address(sock->session, "listen", &local);
+	getsockname(sock->host.fd, (struct sockaddr *)&address, &len);
+	decision = permission_ask(sock, POLICY_LISTEN, &address);
+	if (!decision.allowed) {
+		audit_decision(sock->session, POLICY_LISTEN, &local, &decision);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	}
 	if (listen(sock->host.fd, sock_split_backlog(sock, op->listen->backlog)) < 0)
@@ -300,13 +341,21 @@ handle_listen(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	return OUTCOME_OK;
 }
 
-/* Also for what a control message of this type sets. */
 static bool
 allows_option(const struct sock *sock, int level, int name)
 {
 	const struct socket_option *option = option_by_host(level, name);
 
 	return policy_allows_option(sock->session->entry, level, name, option && option->privileged);
+}
+
+/* The same for what a control message of this type sets. */
+static bool
+allows_control(const struct sock *sock, int level, int name)
+{
+	const struct socket_option *option = option_by_host(level, name);
+
+	return policy_allows_control(sock->session->entry, level, name, option && option->privileged);
 }
 
 static enum outcome
@@ -435,7 +484,7 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
 	if (op->send->to) {
 		enum outcome outcome =
-			take_address(sock, POLICY_SEND, op->send->to, &address, &message.msg_namelen, answer);
+			take_address(sock, POLICY_SEND, op->send->to, &address, &message.msg_namelen, NULL, answer);
 
 		if (outcome != OUTCOME_OK)
 			return outcome;
@@ -449,7 +498,7 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		message.msg_control = control;
 		message.msg_controllen = (size_t)n;
 		for (struct cmsghdr *at = CMSG_FIRSTHDR(&message); at; at = CMSG_NXTHDR(&message, at))
-			if (!allows_option(sock, at->cmsg_level, at->cmsg_type)) {
+			if (!allows_control(sock, at->cmsg_level, at->cmsg_type)) {
 				audit_option(sock->session, at->cmsg_level, at->cmsg_type);
 				return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 			}

@@ -1,12 +1,20 @@
 #include "gofer/policy.h"
 
 #include <errno.h>
+#include <fnmatch.h>
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+
+/* After <netinet/in.h>, these only add what the C library lacks. */
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/udp.h>
+
+#include "gofer/policy_index.h"
 
 /* ---- policies ----------------------------------------------------------------------------------- */
 
@@ -46,44 +54,194 @@ policy_open(struct policy *policy)
 	return 0;
 }
 
+static void
+free_texts(char **texts, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		free(texts[i]);
+	free(texts);
+}
+
+static void
+free_rules(struct policy_entry *entry)
+{
+	for (size_t i = 0; i < entry->rule_count; i++) {
+		struct policy_rule *rule = &entry->rules[i];
+
+		for (size_t j = 0; j < rule->to_count; j++)
+			free(rule->to[j].name);
+		free(rule->name);
+		free(rule->protocols.numbers);
+		free(rule->to);
+		free(rule->ports);
+	}
+	free(entry->rules);
+	policy_index_free(entry->index);
+}
+
+static void
+free_entry(struct policy_entry *entry)
+{
+	for (size_t i = 0; i < entry->packet_count; i++) {
+		struct packet_grant *grant = &entry->packet[i];
+
+		free(grant->ethertypes.numbers);
+		free(grant->protocols.numbers);
+		free(grant->source_macs);
+		free(grant->source_ips);
+		free(grant->filter.filter);
+	}
+	for (size_t i = 0; i < entry->label_count; i++) {
+		free(entry->labels[i].key);
+		free(entry->labels[i].value);
+	}
+	free_texts(entry->cgroups, entry->cgroup_count);
+	free_texts(entry->containers, entry->container_count);
+	free_rules(entry);
+	free(entry->name);
+	free(entry->uids);
+	free(entry->gids);
+	free(entry->labels);
+	free(entry->resolvers);
+	free(entry->publish);
+	free(entry->network);
+	free(entry->raw.protocols.numbers);
+	free(entry->packet);
+}
+
 void
 policy_free(struct policy *policy)
 {
-	for (size_t i = 0; i < policy->entry_count; i++) {
-		struct policy_entry *entry = &policy->entries[i];
-
-		for (size_t j = 0; j < entry->packet_count; j++) {
-			struct packet_grant *grant = &entry->packet[j];
-
-			free(grant->ethertypes.numbers);
-			free(grant->protocols.numbers);
-			free(grant->source_macs);
-			free(grant->source_ips);
-			free(grant->filter.filter);
-		}
-		free(entry->name);
-		free(entry->uids);
-		free(entry->raw.protocols.numbers);
-		free(entry->packet);
-	}
+	for (size_t i = 0; i < policy->entry_count; i++)
+		free_entry(&policy->entries[i]);
 	free(policy->entries);
-	*policy = (struct policy){0};
+	policy->entries = NULL;
+	policy->entry_count = 0;
+}
+
+struct policy *
+policy_take(struct policy *policy)
+{
+	policy->references++;
+	return policy;
+}
+
+void
+policy_drop(struct policy *policy)
+{
+	if (!policy || --policy->references)
+		return;
+	policy_free(policy);
+	free(policy);
+}
+
+/* ---- whose entry -------------------------------------------------------------------------------- */
+
+static bool
+has_id(const uint64_t *ids, size_t count, uint64_t id)
+{
+	/* Whom the kernel did not name is nobody in particular. */
+	for (size_t i = 0; i < count && id != UINT64_MAX; i++)
+		if (ids[i] == id)
+			return true;
+	return false;
+}
+
+static bool
+fits_groups(const struct policy_entry *entry, const struct identity *identity)
+{
+	bool fits = !entry->gid_count || has_id(entry->gids, entry->gid_count, identity->gid);
+
+	for (size_t i = 0; !fits && i < identity->group_count; i++)
+		fits = has_id(entry->gids, entry->gid_count, identity->groups[i]);
+	return fits;
+}
+
+/* Who is in a group of processes below is in those above, too; and * is part of one name, which whoever is below cannot make up. */
+static bool
+fits_cgroup(const char *glob, const char *cgroup)
+{
+	char path[4096];
+
+	if (strlen(cgroup) >= sizeof path)
+		return false;
+	strcpy(path, cgroup);
+	for (char *end; *path;) {
+		if (fnmatch(glob, path, FNM_PATHNAME) == 0)
+			return true;
+		end = strrchr(path, '/');
+		if (!end)
+			break;
+		*end = '\0';
+	}
+	return strcmp(glob, "/") == 0;
+}
+
+static bool
+fits_cgroups(const struct policy_entry *entry, const struct identity *identity)
+{
+	bool fits = !entry->cgroup_count;
+
+	for (size_t i = 0; !fits && identity->cgroup && i < entry->cgroup_count; i++)
+		fits = fits_cgroup(entry->cgroups[i], identity->cgroup);
+	return fits;
+}
+
+static bool
+fits_glob(const char *glob, const char *text)
+{
+	return text && fnmatch(glob, text, 0) == 0;
+}
+
+static bool
+fits_containers(const struct policy_entry *entry, const struct identity *identity)
+{
+	bool fits = !entry->container_count;
+
+	for (size_t i = 0; !fits && i < entry->container_count; i++)
+		fits = fits_glob(entry->containers[i], identity->container_id) || fits_glob(entry->containers[i], identity->container_name);
+	return fits;
+}
+
+static bool
+fits_labels(const struct policy_entry *entry, const struct identity *identity)
+{
+	for (size_t i = 0; i < entry->label_count; i++) {
+		bool fits = false;
+
+		for (size_t j = 0; !fits && j < identity->label_count; j++)
+			fits = strcmp(entry->labels[i].key, identity->labels[j].key) == 0 &&
+			       fits_glob(entry->labels[i].value, identity->labels[j].value);
+		if (!fits)
+			return false;
+	}
+	return true;
+}
+
+bool
+policy_names(const struct policy_entry *entry, const struct identity *identity)
+{
+	return (entry->any_user || has_id(entry->uids, entry->uid_count, identity->uid)) && fits_groups(entry, identity) &&
+	       fits_cgroups(entry, identity) && fits_containers(entry, identity) && fits_labels(entry, identity);
 }
 
 const struct policy_entry *
-policy_entry_for(const struct policy *policy, uint64_t uid)
+policy_entry_for(const struct policy *policy, const struct identity *identity)
 {
-	for (size_t i = 0; i < policy->entry_count; i++) {
-		const struct policy_entry *entry = &policy->entries[i];
-
-		if (entry->any_user)
-			return entry;
-		/* Whom the kernel did not name is nobody in particular. */
-		for (size_t j = 0; j < entry->uid_count && uid != UINT64_MAX; j++)
-			if (entry->uids[j] == uid)
-				return entry;
-	}
+	for (size_t i = 0; i < policy->entry_count; i++)
+		if (policy_names(&policy->entries[i], identity))
+			return &policy->entries[i];
 	return NULL;
+}
+
+bool
+policy_grants_anything(const struct policy_entry *entry)
+{
+	bool allows = false;
+
+	for (size_t i = 0; entry && !allows && i < entry->rule_count; i++)
+		allows = entry->rules[i].allow;
+	return entry && (entry->sockets || allows || entry->publish_count || entry->raw.granted || entry->packet_count);
 }
 
 bool
@@ -126,11 +284,15 @@ policy_allows_socket(const struct policy_entry *entry, int family, int type, int
 		/* Echo requests alone: less than the raw socket that is granted. */
 		if (type == SOCK_DGRAM && protocol == (family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6) && allows_raw(entry, protocol))
 			return true;
-		return entry->sockets && (type == SOCK_STREAM || type == SOCK_DGRAM);
+		if (type != SOCK_STREAM && type != SOCK_DGRAM)
+			return false;
+		/* Others go elsewhere than they are told to, if their peer says so: Multipath TCP, SCTP. */
+		return entry->sockets || (policy_has_rules(entry) && (protocol == 0 || protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ||
+		                                                      protocol == IPPROTO_UDPLITE || protocol == IPPROTO_ICMP ||
+		                                                      protocol == IPPROTO_ICMPV6));
 	case AF_NETLINK:
 		/* Names of interfaces, addresses and routes: who may send packets needs them. */
-		return (entry->sockets || entry->raw.granted || entry->packet_count) && (type == SOCK_RAW || type == SOCK_DGRAM) &&
-		       protocol == NETLINK_ROUTE;
+		return policy_allows_interfaces(entry) && (type == SOCK_RAW || type == SOCK_DGRAM) && protocol == NETLINK_ROUTE;
 	case AF_PACKET:
 		return entry->packet_count && (type == SOCK_RAW || type == SOCK_DGRAM);
 	default:
@@ -139,9 +301,16 @@ policy_allows_socket(const struct policy_entry *entry, int family, int type, int
 }
 
 bool
+policy_has_rules(const struct policy_entry *entry)
+{
+	return entry && (entry->rule_count || entry->publish_count);
+}
+
+bool
 policy_allows_interfaces(const struct policy_entry *entry)
 {
-	return entry && (entry->sockets || entry->raw.granted || entry->packet_count);
+	return entry && !entry->no_interfaces &&
+	       (entry->sockets || policy_has_rules(entry) || entry->raw.granted || entry->packet_count);
 }
 
 bool
@@ -151,11 +320,66 @@ policy_allows(const struct policy_entry *entry, enum policy_operation operation,
 	if (operation != POLICY_BIND && (address->netlink_pid || address->netlink_groups))
 		return false;
 	/* What sockets it has was decided when they were opened. */
-	return entry && (entry->sockets || entry->raw.granted || entry->packet_count);
+	return entry && (entry->sockets || policy_has_rules(entry) || entry->raw.granted || entry->packet_count);
 }
 
-bool
-policy_allows_option(const struct policy_entry *entry, int level, int name, bool privileged)
+/* ---- options ------------------------------------------------------------------------------------ */
+
+/* Every level and name that is of a class; `control`: as a control message of a datagram alone, the option of that name only asks. */
+static const struct option_class {
+	int level, name;
+	enum policy_option_class class;
+	bool control;
+} option_classes[] = {
+	{IPPROTO_IP, IP_FREEBIND, OPTIONS_SOURCE, false},
+	{IPPROTO_IP, IP_TRANSPARENT, OPTIONS_SOURCE, false},
+	{IPPROTO_IPV6, IPV6_FREEBIND, OPTIONS_SOURCE, false},
+	{IPPROTO_IPV6, IPV6_TRANSPARENT, OPTIONS_SOURCE, false},
+	{IPPROTO_IP, IP_PKTINFO, OPTIONS_SOURCE, true},
+	{IPPROTO_IPV6, IPV6_2292PKTINFO, OPTIONS_SOURCE, true},
+	{IPPROTO_IPV6, IPV6_PKTINFO, OPTIONS_SOURCE, false},
+	{SOL_SOCKET, SO_BINDTODEVICE, OPTIONS_INTERFACE, false},
+	{SOL_SOCKET, SO_BINDTOIFINDEX, OPTIONS_INTERFACE, false},
+	{IPPROTO_IP, IP_UNICAST_IF, OPTIONS_INTERFACE, false},
+	{IPPROTO_IPV6, IPV6_UNICAST_IF, OPTIONS_INTERFACE, false},
+	{SOL_SOCKET, SO_MARK, OPTIONS_ROUTE, false},
+	{IPPROTO_IP, IP_OPTIONS, OPTIONS_ROUTE, false},
+	{IPPROTO_IP, IP_RETOPTS, OPTIONS_ROUTE, true},
+	{IPPROTO_IPV6, IPV6_RTHDR, OPTIONS_ROUTE, false},
+	{IPPROTO_IPV6, IPV6_2292RTHDR, OPTIONS_ROUTE, true},
+	{IPPROTO_IPV6, IPV6_2292PKTOPTIONS, OPTIONS_ROUTE, false},
+	{IPPROTO_IPV6, IPV6_2292HOPOPTS, OPTIONS_ROUTE, true},
+	{IPPROTO_IPV6, IPV6_2292DSTOPTS, OPTIONS_ROUTE, true},
+	{IPPROTO_IPV6, IPV6_HOPOPTS, OPTIONS_ROUTE, false},
+	{IPPROTO_IPV6, IPV6_DSTOPTS, OPTIONS_ROUTE, false},
+	{IPPROTO_IPV6, IPV6_RTHDRDSTOPTS, OPTIONS_ROUTE, false},
+	{IPPROTO_IP, IP_MULTICAST_IF, OPTIONS_GROUPS, false},
+	{IPPROTO_IP, IP_ADD_MEMBERSHIP, OPTIONS_GROUPS, false},
+	{IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, OPTIONS_GROUPS, false},
+	{IPPROTO_IP, IP_MSFILTER, OPTIONS_GROUPS, false},
+	{IPPROTO_IP, MCAST_JOIN_GROUP, OPTIONS_GROUPS, false},
+	{IPPROTO_IP, MCAST_JOIN_SOURCE_GROUP, OPTIONS_GROUPS, false},
+	{IPPROTO_IP, MCAST_MSFILTER, OPTIONS_GROUPS, false},
+	{IPPROTO_IPV6, IPV6_MULTICAST_IF, OPTIONS_GROUPS, false},
+	{IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, OPTIONS_GROUPS, false},
+	{IPPROTO_IPV6, IPV6_JOIN_ANYCAST, OPTIONS_GROUPS, false},
+	{IPPROTO_IPV6, MCAST_JOIN_GROUP, OPTIONS_GROUPS, false},
+	{IPPROTO_IPV6, MCAST_JOIN_SOURCE_GROUP, OPTIONS_GROUPS, false},
+	{IPPROTO_IPV6, MCAST_MSFILTER, OPTIONS_GROUPS, false},
+	{IPPROTO_UDP, UDP_ENCAP, OPTIONS_PRIVILEGED, false},
+};
+
+static enum policy_option_class
+class_of(int level, int name, bool privileged, bool control)
+{
+	for (size_t i = 0; i < sizeof option_classes / sizeof *option_classes; i++)
+		if (option_classes[i].level == level && option_classes[i].name == name && (control || !option_classes[i].control))
+			return option_classes[i].class;
+	return privileged ? OPTIONS_PRIVILEGED : OPTIONS_PLAIN;
+}
+
+static bool
+allows_option(const struct policy_entry *entry, int level, int name, bool privileged, bool control)
 {
 	bool header = (level == IPPROTO_IP && name == IP_HDRINCL) || ((level == IPPROTO_IPV6 || level == SOL_RAW) && name == IPV6_HDRINCL);
 	bool foreign = (level == IPPROTO_IP && (name == IP_FREEBIND || name == IP_TRANSPARENT)) ||
@@ -167,10 +391,25 @@ policy_allows_option(const struct policy_entry *entry, int level, int name, bool
 		return entry->raw.granted && entry->raw.header;
 	if (entry->sockets)
 		return true;
-	/* Of what needs a capability, this only narrows what a socket is for. */
+	/* Where rules say which addresses, what goes around them has to be granted. */
+	if (policy_has_rules(entry))
+		return (class_of(level, name, privileged, control) & ~entry->options) == 0;
+	/* Who has raw sockets alone: of what needs a capability, this only narrows what a socket is for. */
 	if (level == SOL_SOCKET && (name == SO_BINDTODEVICE || name == SO_BINDTOIFINDEX))
 		return true;
 	return !privileged && !foreign;
+}
+
+bool
+policy_allows_option(const struct policy_entry *entry, int level, int name, bool privileged)
+{
+	return allows_option(entry, level, name, privileged, false);
+}
+
+bool
+policy_allows_control(const struct policy_entry *entry, int level, int name, bool privileged)
+{
+	return allows_option(entry, level, name, privileged, true);
 }
 
 bool

@@ -94,12 +94,13 @@ struct policy_publish {
 	uint16_t host_port;
 };
 
-/* Kinds of options that have to be granted, by their name in the file: policy_option_class(). */
+/* Kinds of options that have to be granted where rules say which addresses. */
 enum policy_option_class {
+	OPTIONS_PLAIN = 0,      /* everybody's */
 	OPTIONS_SOURCE = 1,     /* other addresses of the host's, and other hosts', as a source */
 	OPTIONS_INTERFACE = 2,  /* which interface */
-	OPTIONS_ROUTE = 4,      /* where packets go on their way: marks, source routes */
-	OPTIONS_GROUP = 8,      /* groups to receive */
+	OPTIONS_ROUTE = 4,      /* where packets go on their way: marks, source routes, what extension headers say */
+	OPTIONS_GROUPS = 8,     /* groups to receive */
 	OPTIONS_PRIVILEGED = 16, /* the rest of what the kernel may ask a capability for */
 };
 
@@ -167,20 +168,30 @@ void policy_drop(struct policy *policy);
 /* The client's entry, or NULL: it may do nothing. */
 const struct policy_entry *policy_entry_for(const struct policy *policy, const struct identity *identity);
 
+/* Does the entry name this client? */
+bool policy_names(const struct policy_entry *entry, const struct identity *identity);
+
+/* May who has this entry do anything at all? */
+bool policy_grants_anything(const struct policy_entry *entry);
+/* Does it have rules, which are then asked about every address? */
+bool policy_has_rules(const struct policy_entry *entry);
+
 /* May the client open such a socket? `entry` may be NULL here and below. Packet sockets: if any interface is granted. */
 bool policy_allows_socket(const struct policy_entry *entry, int family, int type, int protocol);
 
 /* May it ask for the host's interfaces (SIOCGIF*, ethtool's reads)? Who may have packet or raw sockets needs their names and addresses. */
 bool policy_allows_interfaces(const struct policy_entry *entry);
 
-/* May it do this to or with this address? */
+/* May it do this to or with this address, whatever address of a network it is? That is for the rules to say: policy_decide(). */
 bool policy_allows(const struct policy_entry *entry, enum policy_operation operation, const struct wire_address *address);
 
 /*
  * May it set this option, given by the host's numbers? `privileged`: as the table of options has it. Headers of its own need
- * raw.header; what the kernel may ask a capability for, and sources that are not the host's, are for who has `sockets`.
+ * raw.header; what the kernel may ask a capability for, and sources that are not the host's, are for who has `sockets`, or a grant of that class.
  */
 bool policy_allows_option(const struct policy_entry *entry, int level, int name, bool privileged);
+/* The same of what a control message of a datagram sets. */
+bool policy_allows_control(const struct policy_entry *entry, int level, int name, bool privileged);
 
 /* May it see what the host counts for its whole network namespace? Who has `sockets`: what the gofer's own user could read. */
 bool policy_allows_host_counters(const struct policy_entry *entry);

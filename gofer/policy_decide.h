@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 struct policy_entry;
+struct policy_publish;
 
 enum policy_operation {
 	POLICY_CONNECT, /* also of a datagram socket */
@@ -35,7 +36,7 @@ struct policy_question {
 	int protocol;          /* IPPROTO_TCP, IPPROTO_UDP, IPPROTO_ICMP …, never 0 */
 	uint8_t address[16];   /* IPv4 as v4-mapped */
 	uint16_t port;         /* in host order; 0: none, or (bind, listen) one that the host is to choose */
-	enum policy_reach reach; /* looked at for POLICY_CONNECT and POLICY_SEND alone */
+	enum policy_reach reach; /* of the address or any that it stands for; looked at for POLICY_CONNECT and POLICY_SEND alone */
 	const char *const *names; /* domain names that the client learned for the address: lower case, no dot at the end */
 	size_t name_count;
 };
@@ -57,6 +58,7 @@ struct policy_decision {
 	const char *why;              /* in a few words, for people; static */
 	uint8_t as[16];               /* the form of the address that was denied, or the address itself */
 	const struct policy_egress *egress; /* NULL: plainly. Lives as long as the entry */
+	const struct policy_publish *publish; /* bind and listen: it is to be there instead. Likewise */
 	const char *network;          /* the network namespace of all of the client's sockets; NULL: the gofer's own */
 };
 

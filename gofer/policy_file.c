@@ -14,13 +14,12 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
-#include "gofer/policy_value.h"
+#include "gofer/policy_rule.h"
 
-#define FILE_MAX (1024u * 1024u)
+#define FILE_MAX (16u * 1024u * 1024u)
 #define CLIENTS_MAX 256u
 #define USERS_MAX 1024u
 #define INTERFACES_MAX 64u
-#define NAME_LENGTH_MAX 64u
 #define PACKET_SOCKETS_MAX 1024u
 #define RING_BYTES_MAX (UINT64_C(1) << 30)
 #define RATE_MAX (UINT64_C(1) << 40)
@@ -35,21 +34,7 @@
 static int
 read_interface(struct reading *reading, const struct tree_node *node, void *into)
 {
-	struct packet_grant *grant = into;
-	int error = expect_kind(reading, node, TREE_SCALAR);
-	size_t len;
-
-	if (error)
-		return error;
-	len = strlen(node->text);
-	/* As the kernel's dev_valid_name(). */
-	for (const char *at = node->text; *at; at++)
-		if (*at == '/' || *at == ':' || *at <= ' ' || *at == 0x7f)
-			len = 0;
-	if (len == 0 || len >= IFNAMSIZ || strcmp(node->text, ".") == 0 || strcmp(node->text, "..") == 0)
-		return wrong(reading, node, "\"%.60s\" cannot be the name of an interface", node->text);
-	memcpy(grant->interface, node->text, len + 1);
-	return 0;
+	return read_interface_name(reading, node, ((struct packet_grant *)into)->interface);
 }
 
 static int
@@ -176,19 +161,7 @@ static const struct key packet_keys[] = {
 static int
 read_name(struct reading *reading, const struct tree_node *node, void *into)
 {
-	struct policy_entry *entry = into;
-	int error = expect_kind(reading, node, TREE_SCALAR);
-
-	if (error)
-		return error;
-	/* It goes into lines of the log. */
-	for (const char *at = node->text; *at; at++)
-		if (!isalnum((unsigned char)*at) && !strchr("._-", *at))
-			return wrong(reading, node, "\"%.60s\": a name has letters, digits, \".\", \"_\" and \"-\"", node->text);
-	if (!*node->text || strlen(node->text) > NAME_LENGTH_MAX)
-		return wrong(reading, node, "a name has 1 to %u characters", NAME_LENGTH_MAX);
-	entry->name = strdup(node->text);
-	return entry->name ? 0 : no_memory(reading, node);
+	return read_plain_name(reading, node, &((struct policy_entry *)into)->name);
 }
 
 static int
@@ -313,14 +286,63 @@ read_packet(struct reading *reading, const struct tree_node *node, void *into)
 	return 0;
 }
 
+static int
+read_agent(struct reading *reading, const struct tree_node *node, void *into)
+{
+	return read_bool(reading, node, &((struct policy_entry *)into)->agent);
+}
+
+static int
+read_client_interfaces(struct reading *reading, const struct tree_node *node, void *into)
+{
+	bool seen = true;
+	int error = read_bool(reading, node, &seen);
+
+	((struct policy_entry *)into)->no_interfaces = !seen;
+	return error;
+}
+
 static const struct key client_keys[] = {
 	{"name", true, read_name},
-	{"users", true, read_users},
+	{"users", false, read_users},
+	{"groups", false, read_groups},
+	{"cgroups", false, read_cgroups},
+	{"containers", false, read_containers},
+	{"labels", false, read_labels},
+	{"agent", false, read_agent},
+	{"resolvers", false, read_resolvers},
 	{"sockets", false, read_client_sockets},
+	{"rules", false, read_rules},
+	{"publish", false, read_publish},
+	{"options", false, read_options},
+	{"namespace", false, read_namespace},
+	{"interfaces", false, read_client_interfaces},
 	{"packet_sockets", false, read_packet_sockets},
 	{"raw", false, read_raw},
 	{"packet", false, read_packet},
 };
+
+static int
+read_client(struct reading *reading, const struct tree_node *node, struct policy_entry *entry)
+{
+	int error = READ_MAPPING(reading, node, "a client", client_keys, entry);
+	bool named = entry->gid_count || entry->cgroup_count || entry->container_count || entry->label_count;
+
+	if (error)
+		return error;
+	if (!named && !entry->any_user && !entry->uid_count)
+		return wrong(reading, node, "a client needs \"users\", \"groups\", \"cgroups\", \"containers\" or \"labels\"");
+	/* Who is named otherwise may be any user's. */
+	entry->any_user |= !entry->uid_count;
+	if (entry->sockets && policy_has_rules(entry))
+		return wrong(reading, node, "\"sockets: open\" grants everything: \"rules\" and \"publish\" would change nothing");
+	if (entry->options && !policy_has_rules(entry))
+		return wrong(reading, node, "\"options\" are for who has \"rules\" or \"publish\"");
+	/* Mirrors, and the addresses that own headers are compared with, are of the gofer's own namespace. */
+	if (entry->network && (entry->packet_count || (entry->raw.header && !entry->raw.any_source_ip)))
+		return wrong(reading, node, "\"namespace\" does not go together with \"packet\", nor with own headers whose source_ip is own");
+	return 0;
+}
 
 /* ---- the file ----------------------------------------------------------------------------------- */
 
@@ -352,7 +374,7 @@ read_clients(struct reading *reading, const struct tree_node *node, void *into)
 		struct policy_entry *entry = &policy->entries[policy->entry_count++];
 
 		entry->packet_sockets = POLICY_PACKET_SOCKETS;
-		error = READ_MAPPING(reading, node->items[i], "a client", client_keys, entry);
+		error = read_client(reading, node->items[i], entry);
 		for (size_t j = 0; !error && j < i; j++)
 			if (strcmp(policy->entries[j].name, entry->name) == 0)
 				error = wrong(reading, node->items[i], "name \"%s\" for the second time", entry->name);
@@ -412,7 +434,7 @@ policy_load(struct policy *policy, const char *path, char *message, size_t messa
 	bytes = read_file(path, &len);
 	if (!bytes) {
 		error = errno ? -errno : -EIO;
-		wrong_at(&reading, 1, 1, "%s", error == -EFBIG ? "larger than 1 MiB" : strerror(-error));
+		wrong_at(&reading, 1, 1, "%s", error == -EFBIG ? "larger than 16 MiB" : strerror(-error));
 		return error;
 	}
 	root = tree_read(bytes, len, &tree_error);

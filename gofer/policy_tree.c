@@ -7,9 +7,10 @@
 #include <string.h>
 #include <yaml.h>
 
-/* A policy needs 5 levels; the walk over the tree is recursive. */
+/* A policy needs 7 levels; the walk over the tree is recursive. */
 #define DEPTH_MAX 16
-#define NODES_MAX 65536u
+/* For some 50,000 rules. */
+#define NODES_MAX (1u << 20)
 /* No mapping has more than a dozen; that each key is compared with all before it then costs nothing. */
 #define KEYS_MAX 64u
 

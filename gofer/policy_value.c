@@ -86,8 +86,8 @@ edit_distance(const char *a, const char *b)
 }
 
 /* Of a table whose rows begin with a name. */
-static const char *
-nearest(const char *text, const void *rows, size_t size, size_t count)
+const char *
+nearest_name(const char *text, const void *rows, size_t size, size_t count)
 {
 	const char *best = "";
 	unsigned best_distance = UINT_MAX;
@@ -216,7 +216,7 @@ read_mapping(struct reading *reading, const struct tree_node *node, const char *
 			row++;
 		if (row == count)
 			error = wrong(reading, node->items[i], "unknown key \"%.60s\"; the nearest is \"%s\"", node->items[i]->text,
-			              nearest(node->items[i]->text, keys, sizeof *keys, count));
+			              nearest_name(node->items[i]->text, keys, sizeof *keys, count));
 	}
 	for (size_t row = 0; !error && row < count; row++) {
 		size_t i = 0;
@@ -271,7 +271,7 @@ read_numbers(struct reading *reading, const struct tree_node *node, const char *
 			return wrong(reading, item, "\"any\" stands alone, not in a list");
 		else
 			return wrong(reading, item, "\"%.60s\" is no name that is known here; the nearest is \"%s\"", item->text,
-			             nearest(item->text, names, sizeof *names, name_count));
+			             nearest_name(item->text, names, sizeof *names, name_count));
 		if (policy_has_number(numbers, (uint16_t)number))
 			return wrong(reading, item, "\"%.60s\" for the second time", item->text);
 		numbers->numbers[numbers->count++] = (uint16_t)number;
@@ -289,6 +289,29 @@ int
 read_protocols(struct reading *reading, const struct tree_node *node, struct policy_numbers *numbers)
 {
 	return read_numbers(reading, node, "protocols", protocols, sizeof protocols / sizeof *protocols, 0, 255, numbers);
+}
+
+/* ---- lists -------------------------------------------------------------------------------------- */
+
+int
+read_list(struct reading *reading, const struct tree_node *node, const char *what, size_t max, void *items, size_t size, size_t *count,
+          int (*read_one)(struct reading *, const struct tree_node *, void *))
+{
+	int error = expect_list(reading, node, max, what);
+	char *array;
+
+	if (error)
+		return error;
+	array = calloc(node->count, size);
+	if (!array)
+		return no_memory(reading, node);
+	memcpy(items, &array, sizeof array);
+	/* Counted before it is read: what an element holds by then is freed with it. */
+	for (size_t i = 0; !error && i < node->count; i++) {
+		++*count;
+		error = read_one(reading, node->items[i], array + i * size);
+	}
+	return error;
 }
 
 /* ---- sources ------------------------------------------------------------------------------------ */
@@ -376,4 +399,84 @@ read_network(struct reading *reading, const struct tree_node *node, void *into)
 		if (network->address[bit / 8] & 0x80 >> bit % 8)
 			return wrong(reading, node, "\"%.60s\" has bits set behind its prefix", node->text);
 	return 0;
+}
+
+/* Of `len` characters. */
+static bool
+parse_address(const char *text, size_t len, uint8_t address[16])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	char copy[INET6_ADDRSTRLEN];
+
+	if (len >= sizeof copy)
+		return false;
+	memcpy(copy, text, len);
+	copy[len] = '\0';
+	if (inet_pton(AF_INET, copy, address + sizeof mapped) == 1) {
+		memcpy(address, mapped, sizeof mapped);
+		return true;
+	}
+	return inet_pton(AF_INET6, copy, address) == 1 && memcmp(address, mapped, sizeof mapped) != 0;
+}
+
+int
+read_address(struct reading *reading, const struct tree_node *node, void *into)
+{
+	if (node->kind == TREE_SCALAR && parse_address(node->text, strlen(node->text), into))
+		return 0;
+	return wrong(reading, node, "an address is needed here, 192.0.2.1 or \"2001:db8::1\"%s%.60s%s", node->text ? ", not \"" : "",
+	             node->text ? node->text : "", node->text ? "\"" : "");
+}
+
+int
+read_endpoint(struct reading *reading, const struct tree_node *node, uint8_t address[16], uint16_t *port)
+{
+	const char *text = node->kind == TREE_SCALAR ? node->text : "", *colon = strrchr(text, ':'), *end = "";
+	size_t len = colon ? (size_t)(colon - text) : 0;
+	bool brackets = len > 2 && text[0] == '[' && text[len - 1] == ']';
+	uint64_t number = 0;
+
+	if (colon && parse_number(colon + 1, &number, &end) && !*end && number > 0 && number <= UINT16_MAX &&
+	    (brackets ? memchr(text, '.', len) == NULL && parse_address(text + 1, len - 2, address)
+	              : memchr(text, ':', len) == NULL && parse_address(text, len, address))) {
+		*port = (uint16_t)number;
+		return 0;
+	}
+	return wrong(reading, node, "an address and a port are needed here, 192.0.2.1:80 or \"[2001:db8::1]:80\"%s%.60s%s",
+	             *text ? ", not \"" : "", text, *text ? "\"" : "");
+}
+
+int
+read_interface_name(struct reading *reading, const struct tree_node *node, char *name)
+{
+	int error = expect_kind(reading, node, TREE_SCALAR);
+	size_t len;
+
+	if (error)
+		return error;
+	len = strlen(node->text);
+	/* As the kernel's dev_valid_name(). */
+	for (const char *at = node->text; *at; at++)
+		if (*at == '/' || *at == ':' || *at <= ' ' || *at == 0x7f)
+			len = 0;
+	if (len == 0 || len >= IFNAMSIZ || strcmp(node->text, ".") == 0 || strcmp(node->text, "..") == 0)
+		return wrong(reading, node, "\"%.60s\" cannot be the name of an interface", node->text);
+	memcpy(name, node->text, len + 1);
+	return 0;
+}
+
+int
+read_text(struct reading *reading, const struct tree_node *node, size_t max, char **text)
+{
+	int error = expect_kind(reading, node, TREE_SCALAR);
+
+	if (error)
+		return error;
+	for (const char *at = node->text; *at; at++)
+		if (*at < ' ' || *at == 0x7f)
+			return wrong(reading, node, "printable ASCII is needed here");
+	if (!*node->text || strlen(node->text) > max)
+		return wrong(reading, node, "1 to %zu characters are needed here", max);
+	*text = strdup(node->text);
+	return *text ? 0 : no_memory(reading, node);
 }

@@ -52,7 +52,20 @@ int read_protocols(struct reading *reading, const struct tree_node *node, struct
  */
 int read_sources(struct reading *reading, const struct tree_node *node, const char *what, bool *any, void *items, size_t size,
                  size_t *count, int (*read_one)(struct reading *, const struct tree_node *, void *));
+/* A list of 1 to `max` items, each read into an element, `size` bytes, of an array that *items is set to. */
+int read_list(struct reading *reading, const struct tree_node *node, const char *what, size_t max, void *items, size_t size, size_t *count,
+              int (*read_one)(struct reading *, const struct tree_node *, void *));
 int read_mac(struct reading *reading, const struct tree_node *node, void *mac);
 int read_network(struct reading *reading, const struct tree_node *node, void *network);
+/* An address without a prefix, into 16 bytes, IPv4 as v4-mapped. */
+int read_address(struct reading *reading, const struct tree_node *node, void *address);
+/* Likewise with a port, 192.0.2.1:80 or "[2001:db8::1]:80". */
+int read_endpoint(struct reading *reading, const struct tree_node *node, uint8_t address[16], uint16_t *port);
+/* As the kernel has it; into IFNAMSIZ bytes. */
+int read_interface_name(struct reading *reading, const struct tree_node *node, char *name);
+/* Text of 1 to `max` printable ASCII characters, malloc()ed. */
+int read_text(struct reading *reading, const struct tree_node *node, size_t max, char **text);
+/* The row of the table, whose rows begin with a name, that has the name nearest to this. */
+const char *nearest_name(const char *text, const void *rows, size_t size, size_t count);
 
 #endif

@@ -643,6 +643,18 @@ port_new(struct mirror *mirror, const struct host_interface *interface, const st
 }
 
 void
+port_regrant(struct port *port, const struct packet_grant *grant)
+{
+	if (port->grant == grant)
+		return;
+	port->grant = grant;
+	/* What the host's socket was set up for is granted anew with the next look. */
+	close_host(port);
+	if (loop_watch(&port->mirror->gofer->loop, &port->inside, grant->send ? EPOLLIN : 0) < 0)
+		log_warning("nothing can be sent to %s: %s", port->seen.name, strerror(errno));
+}
+
+void
 port_free(struct port *port)
 {
 	struct gofer *gofer;

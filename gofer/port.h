@@ -41,6 +41,8 @@ struct port {
 /* Makes the mirror's interface. NULL, and errno is set, if that fails. */
 struct port *port_new(struct mirror *mirror, const struct host_interface *interface, const struct packet_grant *grant);
 void port_free(struct port *port);
+/* What is granted on it has changed, perhaps. */
+void port_regrant(struct port *port, const struct packet_grant *grant);
 /* Follows the host's interface: name, MTU, address, up or down. Within the mirror's namespace. */
 void port_follow(struct port *port, const struct host_interface *interface);
 

@@ -17,7 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#include "gofer/sock.h"
+#include "gofer/permission.h"
 
 #define BATCH 4
 #define DATAGRAM_MAX 65536u
@@ -227,7 +227,7 @@ netlink_up(struct sock *sock, const void *request, size_t len)
 }
 
 bool
-raw_allows(const struct sock *sock, const void *packet, size_t len)
+raw_allows(struct sock *sock, const void *packet, size_t len)
 {
 	const struct policy_entry *entry = sock->session->entry;
 	const struct interfaces *interfaces = &sock->session->gofer->interfaces;
@@ -236,7 +236,8 @@ raw_allows(const struct sock *sock, const void *packet, size_t len)
 	if (sock_is_raw(sock) && !sock->own_header && sock->protocol == IPPROTO_RAW)
 		return entry && entry->raw.protocols.any;
 	return !sock_is_raw(sock) || !sock->own_header ||
-	       (entry && policy_raw_header(&entry->raw, sock->family, packet, len, interfaces->addresses, interfaces->address_count));
+	       (entry && policy_raw_header(&entry->raw, sock->family, packet, len, interfaces->addresses, interfaces->address_count) &&
+	        permission_for_packet(sock, packet, len));
 }
 
 /* Takes out of the batch what policy refuses: a plain send has no way to hear of it. Returns how many are left. */
@@ -348,6 +349,8 @@ attach_source(struct sock *sock, struct batch *batch, int i)
 	bool needed = message->msg_namelen || message->msg_controllen;
 	int fd;
 
+	permission_rename_peer(sock, (struct sockaddr *)&batch->names[i], &message->msg_namelen);
+	content.name.len = message->msg_namelen;
 	if (message->msg_namelen <= sizeof content.name.address)
 		memcpy(&content.name.address, &batch->names[i], message->msg_namelen);
 	else

@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "gofer/listener.h"
-#include "gofer/sock.h"
+#include "gofer/permission.h"
 
 /* Reads of one direction before others get their turn. */
 #define ROUNDS_MAX 4
@@ -419,12 +419,14 @@ announce(struct sock *listener, int host_fd)
 	sock->type = listener->type;
 	sock->protocol = listener->protocol;
 	sock->listener = listener->handle;
+	sock->published = listener->published;
 	sock->state = SOCK_CONNECTED;
 	sock->host.fd = host_fd;
 	if (!name_of(host_fd, getsockname, &record.local) || !name_of(host_fd, getpeername, &record.peer)) {
 		sock_free(sock); /* reset before it was accepted */
 		return -ECONNABORTED;
 	}
+	permission_rename_local(sock, &record.local.address.any, record.local.len);
 	if (send(listener->link.fd, &record, sizeof record, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof record) {
 		int error = errno;
 

@@ -127,7 +127,7 @@ remove_stale(int own)
 static int
 enter_limited(struct gofer *gofer, int own, const char *name)
 {
-	_cleanup_close_ int program = load_program(gofer->policy.ring_bytes), group = -1;
+	_cleanup_close_ int program = load_program(gofer->policy->ring_bytes), group = -1;
 
 	if (program < 0)
 		return program;
@@ -170,6 +170,22 @@ ring_limit_start(struct gofer *gofer)
 	}
 	gofer->own_cgroup = take_fd(&own);
 	return 0;
+}
+
+void
+ring_limit_renew(struct gofer *gofer)
+{
+	_cleanup_close_ int program = -1, group = -1;
+	char name[64];
+
+	if (gofer->own_cgroup <= 0)
+		return;
+	cgroup_name(name);
+	program = load_program(gofer->policy->ring_bytes);
+	group = openat(gofer->own_cgroup, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	/* It takes the place of the one before. */
+	if (program < 0 || group < 0 || bpf_prog_attach(program, group, BPF_CGROUP_SETSOCKOPT, 0) < 0)
+		log_warning("the limit on rings stays as it was: %s", strerror(errno));
 }
 
 void

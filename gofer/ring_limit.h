@@ -10,6 +10,8 @@
 struct gofer;
 
 /* Once; later calls return at once. Returns 0, or a negative errno after logging what stands in the way. */
+/* The policy has another limit now. */
+void ring_limit_renew(struct gofer *gofer);
 int ring_limit_start(struct gofer *gofer);
 void ring_limit_stop(struct gofer *gofer);
 

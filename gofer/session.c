@@ -256,7 +256,7 @@ static void
 session_breach(struct session *session, const char *where)
 {
 	log_warning("session %016llx: ended, its client (uid %llu) broke the protocol%s", (unsigned long long)session->id,
-	            (unsigned long long)session->uid, where);
+	            (unsigned long long)session->identity.uid, where);
 	count_gofer(session->gofer, COUNTER_PROTOCOL_BREACHES);
 }
 
@@ -397,7 +397,8 @@ session_new(struct gofer *gofer, nng_stream *stream)
 		.gofer = gofer,
 		.state = SESSION_HELLO,
 		.deadline_ms = now_ms() + HANDSHAKE_MS,
-		.uid = UINT64_MAX,
+		.identity = IDENTITY_UNKNOWN,
+		.policy = policy_take(gofer->policy),
 		.stream = stream,
 		.received = {.run = on_received},
 		.channel = {.fd = -1, .ready = channel_ready},
@@ -407,16 +408,17 @@ session_new(struct gofer *gofer, nng_stream *stream)
 	session->outbox_tail = &session->outbox;
 	pthread_mutex_init(&session->outbox_lock, NULL);
 	/* Who it is, from the kernel, before anything else is spent on it. */
-	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &session->uid);
-	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_PID, &session->pid);
-	session->entry = policy_entry_for(&gofer->policy, session->uid);
+	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &session->identity.uid);
+	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_PID, &session->identity.pid);
+	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_GID, &session->identity.gid);
+	session->entry = policy_entry_for(session->policy, &session->identity);
 	if (!session->inbox || getrandom(session->token, sizeof session->token, 0) != sizeof session->token ||
 	    (memcpy(&session->id, session->token, sizeof session->id), table_find(&gofer->sessions, session->id)) ||
 	    nng_aio_alloc(&session->recv_aio, post_received, session) != 0 ||
 	    nng_aio_alloc(&session->send_aio, on_sent, session) != 0 ||
 	    gofer->sessions.count >= gofer->limits.sessions || !table_add(&gofer->sessions, session)) {
 		log_warning("a client (uid %llu) was turned away: no memory, or %u sessions already",
-		            (unsigned long long)session->uid, gofer->limits.sessions);
+		            (unsigned long long)session->identity.uid, gofer->limits.sessions);
 		count_gofer(gofer, COUNTER_SESSIONS_REFUSED);
 		session_free(session);
 		return NULL;
@@ -460,6 +462,8 @@ session_free(struct session *session)
 		count_gofer(gofer, COUNTER_SESSIONS_CLOSED);
 	pthread_mutex_destroy(&session->outbox_lock);
 	free(session->inbox);
+	identity_free(&session->identity);
+	policy_drop(session->policy);
 	explicit_bzero(session->token, sizeof session->token);
 	free(session);
 }

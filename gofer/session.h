@@ -26,8 +26,9 @@ struct session {
 	int64_t deadline_ms; /* for the handshake */
 	bool overdue;        /* it has passed */
 	uint8_t token[LINK_TOKEN_SIZE]; /* random: 8 bytes that name the session and 8 that prove it */
-	uint64_t uid, pid; /* of who connected; UINT64_MAX and 0: unknown */
-	const struct policy_entry *entry; /* of gofer.policy: what it may do. NULL: nothing */
+	struct identity identity; /* of who connected */
+	struct policy *policy; /* gofer.policy */
+	const struct policy_entry *entry; /* of it: what the client may do. NULL: nothing */
 	int64_t opened_ms; /* 0: turned away */
 	char software[65]; /* as its Hello says: for people, not to be trusted */
 

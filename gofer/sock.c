@@ -1,4 +1,5 @@
 #include "gofer/error_queue.h"
+#include "gofer/permission.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -173,6 +174,7 @@ sock_free(struct sock *sock)
 	relay_stream_free(sock);
 	relay_datagram_free(sock);
 	error_queue_free(sock);
+	rewrites_free(sock);
 	loop_close(loop, &sock->link);
 	sock_dont_linger(sock->host.fd);
 	loop_close(loop, &sock->host);

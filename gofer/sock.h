@@ -25,6 +25,14 @@ struct held {
 	bool urgent; /* it is one byte of urgent data */
 };
 
+/* The last address that the host's routes were asked about. */
+struct reach_seen {
+	int64_t until_ms;
+	uint32_t scope;
+	uint8_t address[16];
+	enum policy_reach reach;
+};
+
 /* A call that waits for a connect to end. */
 struct waiter {
 	struct waiter *next; /* sock.waiters */
@@ -65,6 +73,12 @@ struct sock {
 	bool starved;   /* a listener that has no descriptors or quota left to accept with; retried every TICK_MS */
 
 	uint64_t bytes_to_host, bytes_to_program; /* passed on */
+
+	/* what policy made of it: see permission.h */
+	struct policy_egress egress; /* as the host's socket is set up */
+	struct rewrites *rewrites;
+	uint16_t published;      /* the port that the program bound, where the host has another; 0: none */
+	struct reach_seen reach_seen;
 
 	/* datagram */
 	bool has_peer;           /* connected */
@@ -148,7 +162,7 @@ bool sock_host_gone(struct sock *sock, int error);
 void relay_stream_expect_urgent(struct sock *sock);
 
 /* May the client send this packet through its raw socket? Always asked before one goes to the host, whichever way it came. */
-bool raw_allows(const struct sock *sock, const void *packet, size_t len);
+bool raw_allows(struct sock *sock, const void *packet, size_t len);
 
 /* The relays move what can be moved now. Each returns false when it has freed the sock. */
 bool relay_stream(struct sock *sock, bool host_readable); /* host_readable: epoll has just said so */

@@ -54,8 +54,7 @@ new_session(int i)
 		.id = (uint64_t)(i + 1) * UINT64_C(0x9e3779b97f4a7c15),
 		.gofer = &gofer,
 		.state = SESSION_READY,
-		.uid = 1000,
-		.pid = (uint64_t)getpid(),
+		.identity = {.uid = 1000, .pid = (uint64_t)getpid()},
 		.software = "a test",
 		.channel = {.fd = -1},
 	};
@@ -161,7 +160,7 @@ Test(admin, sessions_come_in_pages_none_twice)
 
 		memset(session->counters.value, 0xff, sizeof session->counters.value);
 		memset(session->software, 'x', sizeof session->software - 1);
-		session->uid = session->pid = UINT64_MAX;
+		session->identity.uid = session->identity.pid = UINT64_MAX;
 	}
 	do {
 		reply = ask(&arena, &request);

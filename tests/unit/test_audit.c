@@ -12,7 +12,7 @@
 
 static struct policy_entry entry = {.name = (char[]){"capture"}};
 static struct gofer gofer;
-static struct session session = {.gofer = &gofer, .id = 0x1234, .uid = 1000, .entry = &entry};
+static struct session session = {.gofer = &gofer, .id = 0x1234, .identity = {.uid = 1000}, .entry = &entry};
 
 /* What the log has said since it was last asked. */
 static const char *

@@ -32,6 +32,7 @@ struct outgoing {
 
 static struct gofer gofer;
 static struct session session;
+static struct policy policy;
 static int channel; /* the client's end */
 
 static void
@@ -43,12 +44,13 @@ setup(void)
 		.limits = {.sockets = 100, .calls = 100, .sessions = 1},
 		.scratch = malloc(SCRATCH_SIZE),
 	};
-	cr_assert_eq(policy_open(&gofer.policy), 0);
+	cr_assert_eq(policy_open(&policy), 0);
+	gofer.policy = &policy;
 	cr_assert_eq(loop_init(&gofer.loop), 0);
 	cr_assert_eq(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair), 0);
 	session = (struct session){
 		.gofer = &gofer,
-		.entry = gofer.policy.entries,
+		.entry = policy.entries,
 		.state = SESSION_READY,
 		.sending = true, /* so that frames are queued and none is handed to NNG */
 		.channel = {.fd = pair[0]},
@@ -85,7 +87,7 @@ teardown(void)
 	relay_free_idle_pipes(&gofer);
 	loop_free(&gofer.loop);
 	free(gofer.scratch);
-	policy_free(&gofer.policy);
+	policy_free(&policy);
 	pthread_mutex_destroy(&session.outbox_lock);
 }
 
@@ -820,7 +822,7 @@ Test(operations, without_a_policy_nothing_happens)
 		if (op != SPLITSOCK__OP__OP_BIND && op != SPLITSOCK__OP__OP_CONNECT && op != SPLITSOCK__OP__OP_LISTEN &&
 		    op != SPLITSOCK__OP__OP_SEND)
 			continue;
-		session.entry = gofer.policy.entries;
+		session.entry = policy.entries;
 		socket_in(op == SPLITSOCK__OP__OP_SEND ? OPEN_DATAGRAM : OPEN_STREAM, ++handle);
 		session.entry = NULL;
 		batch = batch_for(handle);

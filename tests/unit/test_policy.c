@@ -10,6 +10,12 @@
 static struct policy open_policy;
 static const struct policy_entry *open_entry;
 
+static const struct policy_entry *
+entry_of(const struct policy *policy, uint64_t uid)
+{
+	return policy_entry_for(policy, &(struct identity){.uid = uid, .gid = UINT64_MAX});
+}
+
 static void
 setup(void)
 {
@@ -38,16 +44,16 @@ Test(policy, the_first_entry_that_names_a_client_is_its)
 	};
 	struct policy policy = {.entries = entries, .entry_count = 3};
 
-	cr_expect_eq(policy_entry_for(&policy, 1000), &entries[1]);
-	cr_expect_eq(policy_entry_for(&policy, 0), &entries[1]);
-	cr_expect_eq(policy_entry_for(&policy, 1001), &entries[2]);
-	cr_expect_null(policy_entry_for(&policy, 1002));
-	cr_expect_null(policy_entry_for(&policy, UINT64_MAX), "whom the kernel does not name is no user");
+	cr_expect_eq(entry_of(&policy, 1000), &entries[1]);
+	cr_expect_eq(entry_of(&policy, 0), &entries[1]);
+	cr_expect_eq(entry_of(&policy, 1001), &entries[2]);
+	cr_expect_null(entry_of(&policy, 1002));
+	cr_expect_null(entry_of(&policy, UINT64_MAX), "whom the kernel does not name is no user");
 	policy.entry_count = 4;
-	cr_expect_eq(policy_entry_for(&policy, 1000), &entries[1]);
-	cr_expect_eq(policy_entry_for(&policy, 1002), &entries[3]);
-	cr_expect_eq(policy_entry_for(&policy, UINT64_MAX), &entries[3]);
-	cr_expect_null(policy_entry_for(&(struct policy){0}, 0));
+	cr_expect_eq(entry_of(&policy, 1000), &entries[1]);
+	cr_expect_eq(entry_of(&policy, 1002), &entries[3]);
+	cr_expect_eq(entry_of(&policy, UINT64_MAX), &entries[3]);
+	cr_expect_null(entry_of(&(struct policy){0}, 0));
 }
 
 Test(policy, open_names_everybody_and_grants_everything)
@@ -61,8 +67,8 @@ Test(policy, open_names_everybody_and_grants_everything)
 	cr_assert_eq(open_policy.ring_bytes, POLICY_RING_BYTES);
 	cr_assert_eq(open_entry->packet_sockets, POLICY_PACKET_SOCKETS);
 	cr_assert_str_eq(open_entry->name, "open");
-	cr_assert_eq(policy_entry_for(&open_policy, 1), open_entry);
-	cr_assert_eq(policy_entry_for(&open_policy, UINT64_MAX), open_entry);
+	cr_assert_eq(entry_of(&open_policy, 1), open_entry);
+	cr_assert_eq(entry_of(&open_policy, UINT64_MAX), open_entry);
 	cr_assert_not_null(grant);
 	cr_assert_eq(grant->filter.len, 0);
 	cr_assert_eq(grant->frames_per_second + grant->bytes_per_second, 0);
@@ -99,7 +105,7 @@ Test(policy, who_has_no_entry_may_do_nothing)
 			for (int type = 0; type <= SOCK_PACKET; type++)
 				for (int protocol = 0; protocol < 256; protocol++)
 					cr_assert_not(policy_allows_socket(entries[i], family, type, protocol));
-		for (int operation = POLICY_SOCKET; operation <= POLICY_SEND; operation++)
+		for (int operation = POLICY_CONNECT; operation <= POLICY_SEND; operation++)
 			cr_assert_not(policy_allows(entries[i], operation, &(struct wire_address){.family = wire_family(AF_INET)}));
 		cr_assert_not(policy_allows_host_counters(entries[i]));
 	}
@@ -198,7 +204,7 @@ Test(policy, addresses_are_for_who_has_any_sockets_but_no_netlink_peer_is)
 	const struct policy_entry entries[] = {{.sockets = true}, {.raw.granted = true}, {.packet = &grant, .packet_count = 1}};
 
 	for (int i = 0; i < 3; i++)
-		for (int operation = POLICY_SOCKET; operation <= POLICY_SEND; operation++) {
+		for (int operation = POLICY_CONNECT; operation <= POLICY_SEND; operation++) {
 			bool bind = operation == POLICY_BIND;
 
 			cr_assert(policy_allows(&entries[i], operation, &(struct wire_address){.family = wire_family(AF_INET6)}));

@@ -17,6 +17,12 @@
 static struct policy policy;
 static char message[512];
 
+static const struct policy_entry *
+entry_of(const struct policy *of, uint64_t uid)
+{
+	return policy_entry_for(of, &(struct identity){.uid = uid, .gid = UINT64_MAX});
+}
+
 /* Loads these bytes as a file; its name is cut off the message. */
 static int
 load_bytes(const void *bytes, size_t len)
@@ -35,7 +41,7 @@ load_bytes(const void *bytes, size_t len)
 		memmove(message, message + strlen(path), strlen(message) + 1 - strlen(path));
 		cr_assert_null(policy.entries, "nothing is left of a policy that is wrong");
 		cr_assert_eq(policy.entry_count, 0);
-		cr_assert_null(policy_entry_for(&policy, 0));
+		cr_assert_null(entry_of(&policy, 0));
 	}
 	close(fd);
 	return status;
@@ -97,9 +103,9 @@ Test(policy_file, all_of_it)
 	cr_expect_eq(policy.ring_bytes, 1024 * 1024);
 	cr_assert_eq(policy.entry_count, 2);
 	entry = &policy.entries[0];
-	cr_expect_eq(policy_entry_for(&policy, nobody->pw_uid), entry);
-	cr_expect_eq(policy_entry_for(&policy, 1000), entry);
-	cr_expect_eq(policy_entry_for(&policy, 1001), &policy.entries[1]);
+	cr_expect_eq(entry_of(&policy, nobody->pw_uid), entry);
+	cr_expect_eq(entry_of(&policy, 1000), entry);
+	cr_expect_eq(entry_of(&policy, 1001), &policy.entries[1]);
 	cr_expect_str_eq(entry->name, "capture");
 	cr_expect_not(entry->any_user);
 	cr_expect(entry->sockets);
@@ -207,7 +213,7 @@ static const struct {
 	{"clients: []\n", ":1:1: a policy needs \"version\""},
 	{"version: 1\n", ":1:1: a policy needs \"clients\""},
 	{"version: 1\nclients:\n- users: [0]\n", ":3:3: a client needs \"name\""},
-	{"version: 1\nclients:\n- name: a\n", ":3:3: a client needs \"users\""},
+	{"version: 1\nclients:\n- name: a\n", ":3:3: a client needs \"users\", \"groups\", \"cgroups\", \"containers\" or \"labels\""},
 	{RAW "    headers: own\n", ":6:5: a raw grant needs \"protocols\""},
 	{PACKET, ":6:5: a packet grant needs \"ethertypes\""},
 	{CLIENT "  packet:\n  - ethertypes: any\n", ":6:5: a packet grant needs \"interface\""},
@@ -332,7 +338,7 @@ check_too_many(const char *before, const char *item, unsigned count, const char 
 
 Test(policy_file, lists_and_the_file_have_an_end)
 {
-	static char large[1024 * 1024 + 1];
+	static char large[16 * 1024 * 1024 + 1];
 
 	check_too_many("version: 1\nclients: [", "{name: c%u, users: [0]}", 257, "]\n", "more than 256 clients");
 	check_too_many("version: 1\nclients:\n- name: a\n  users: [", "%u", 1025, "]\n", "more than 1024 users");
@@ -340,14 +346,14 @@ Test(policy_file, lists_and_the_file_have_an_end)
 	check_too_many(PACKET "    ethertypes: [", "%u", 257, "]\n", "more than 256 ether types");
 	check_too_many(PACKET "    ethertypes: any\n    source_ip: [own, ", "\"::%x\"", 256, "]\n", "more than 256 networks");
 	check_too_many("{", "k%u: 1", 65, "}\n", "too many keys");
-	check_too_many("[", "%u", 66000, "]\n", "too much in it");
+	check_too_many("[", "%u", 1100000, "]\n", "too much in it");
 	memset(large, ' ', sizeof large);
 	memcpy(large, CLIENT, strlen(CLIENT));
 	large[strlen(CLIENT)] = '#';
 	cr_expect_eq(load_bytes(large, sizeof large - 1), 0, "%s", message);
 	policy_free(&policy);
 	cr_expect_eq(load_bytes(large, sizeof large), -EFBIG);
-	cr_expect_str_eq(message, ":1:1: larger than 1 MiB");
+	cr_expect_str_eq(message, ":1:1: larger than 16 MiB");
 }
 
 Test(policy_file, what_cannot_be_read_is_an_error)
