@@ -188,6 +188,16 @@ session_send_reset(struct session *session, uint64_t handle)
 
 /* ---- frames ------------------------------------------------------------------------------------- */
 
+/*
+ * Whom the client says it speaks for. Its word changes nothing: what a session may do goes by who connected.
+ */
+static void
+session_serves(struct session *session, const Splitsock__Serves *serves)
+{
+	(void)session;
+	(void)serves;
+}
+
 static bool
 handle_hello(struct session *session, const struct frame *frame)
 {
@@ -199,6 +209,8 @@ handle_hello(struct session *session, const struct frame *frame)
 
 	if (hello)
 		snprintf(session->software, sizeof session->software, "%s", hello->software);
+	if (hello && hello->serves)
+		session_serves(session, hello->serves);
 	codec_free(&arena);
 	if (!hello)
 		return false;

@@ -141,7 +141,7 @@ ss_open(const char *url)
 	if (!ss)
 		return NULL;
 	ss->borrow = borrow;
-	error = ss_init(ss, url);
+	error = ss_init(ss, url, NULL);
 	if (error) {
 		free(ss);
 		errno = -error;

@@ -583,7 +583,7 @@ link_sweep(struct ss *ss)
 /* ---- the session's --------------------------------------------------------------------------- */
 
 int
-ss_init(struct ss *ss, const char *url)
+ss_init(struct ss *ss, const char *url, const struct session_serves *serves)
 {
 	struct session_events events = {.reset = on_reset, .closed = on_closed, .unlinked = on_unlinked, .ended = on_ended, .arg = ss};
 	int error;
@@ -593,7 +593,7 @@ ss_init(struct ss *ss, const char *url)
 	ss->alive = epoll_create1(EPOLL_CLOEXEC);
 	if (ss->alive < 0)
 		return -errno;
-	error = session_open(&ss->session, url, &events);
+	error = session_open(&ss->session, url, serves, &events);
 	if (error)
 		close(ss->alive);
 	return error;

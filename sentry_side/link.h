@@ -110,7 +110,8 @@ struct link_result {
 
 typedef void (*link_done)(void *arg, const struct link_result *result);
 
-int ss_init(struct ss *ss, const char *url);
+/* `serves` may be NULL: see session.h. */
+int ss_init(struct ss *ss, const char *url, const struct session_serves *serves);
 void ss_destroy(struct ss *ss);
 
 static inline bool

@@ -634,10 +634,43 @@ transfer(struct session *session, void (*start)(nng_stream *, nng_aio *), uint8_
 	return result ? -errno_of_nng(result) : 0;
 }
 
-static int
-shake_hands(struct session *session)
+/* A whole HELLO frame, malloc()ed, or NULL with errno. */
+static uint8_t *
+encode_hello(const struct session_serves *from, size_t *len)
 {
 	Splitsock__Hello hello = SPLITSOCK__HELLO__INIT;
+	Splitsock__Serves serves = SPLITSOCK__SERVES__INIT;
+	size_t count = from ? from->label_count : 0;
+	_cleanup_free_ Splitsock__Label *labels = calloc(count + 1, sizeof *labels);
+	_cleanup_free_ Splitsock__Label **pointers = calloc(count + 1, sizeof *pointers);
+
+	if (!labels || !pointers)
+		return NULL;
+	hello.version = 1;
+	hello.features = FEATURE_STATS;
+	hello.software = "libsplitsock " SPLITSOCK_VERSION;
+	if (!from)
+		return encode_frame(FRAME_HELLO, 0, &hello.base, len);
+	for (size_t i = 0; i < count; i++) {
+		splitsock__label__init(&labels[i]);
+		labels[i].key = (char *)from->labels[i][0];
+		labels[i].value = (char *)from->labels[i][1];
+		pointers[i] = &labels[i];
+	}
+	serves.id = (char *)from->id;
+	serves.name = (char *)from->name;
+	serves.n_labels = count;
+	serves.labels = pointers;
+	serves.cgroup = (char *)from->cgroup;
+	serves.uid = from->uid;
+	serves.gid = from->gid;
+	hello.serves = &serves;
+	return encode_frame(FRAME_HELLO, 0, &hello.base, len);
+}
+
+static int
+shake_hands(struct session *session, const struct session_serves *serves)
+{
 	Splitsock__Welcome *welcome;
 	struct codec_arena arena = {0};
 	struct frame frame;
@@ -645,10 +678,7 @@ shake_hands(struct session *session)
 	uint8_t *packet;
 	int error;
 
-	hello.version = 1;
-	hello.features = FEATURE_STATS;
-	hello.software = "libsplitsock " SPLITSOCK_VERSION;
-	packet = encode_frame(FRAME_HELLO, 0, &hello.base, &len);
+	packet = encode_hello(serves, &len);
 	if (!packet)
 		return -errno;
 	error = transfer(session, nng_stream_send, packet, len);
@@ -678,7 +708,7 @@ shake_hands(struct session *session)
 }
 
 int
-session_open(struct session *session, const char *url, const struct session_events *events)
+session_open(struct session *session, const char *url, const struct session_serves *serves, const struct session_events *events)
 {
 	static const char scheme[] = "ipc://";
 	pthread_mutexattr_t adaptive;
@@ -713,7 +743,7 @@ session_open(struct session *session, const char *url, const struct session_even
 	if (!error)
 		error = dial(session, url);
 	if (!error)
-		error = shake_hands(session);
+		error = shake_hands(session, serves);
 	if (!error && (nng_aio_alloc(&session->recv_aio, on_received, session) != 0 ||
 	               nng_aio_alloc(&session->send_aio, on_sent, session) != 0))
 		error = -ENOMEM;

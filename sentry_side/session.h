@@ -32,6 +32,14 @@ struct session_events {
 	void *arg;
 };
 
+/* Whom the session is for, if not for this process itself: an agent says so, and the gofer may believe it. */
+struct session_serves {
+	const char *id, *name, *cgroup; /* "": unknown */
+	size_t label_count;
+	const char *(*labels)[2]; /* keys and values */
+	uint32_t uid, gid;
+};
+
 struct session {
 	char *path; /* of the control socket */
 	uint8_t token[LINK_TOKEN_SIZE];
@@ -66,8 +74,8 @@ session_count(struct session *session, enum counter_id id)
 	atomic_fetch_add_explicit(&session->counted[id - COUNTERS_CLIENT_FIRST], 1, memory_order_relaxed);
 }
 
-/* Dials and shakes hands. Returns 0 or a negative errno. */
-int session_open(struct session *session, const char *url, const struct session_events *events);
+/* Dials and shakes hands. `serves` may be NULL. Returns 0 or a negative errno. */
+int session_open(struct session *session, const char *url, const struct session_serves *serves, const struct session_events *events);
 void session_close(struct session *session);
 bool session_ended(struct session *session);
 

@@ -4,7 +4,19 @@
 #ifndef SPLITSOCK_SENTRY_SIDE_RUN_FILTER_H
 #define SPLITSOCK_SENTRY_SIDE_RUN_FILTER_H
 
+#include <linux/filter.h>
 #include <stdbool.h>
+#include <stddef.h>
+
+#define FILTER_PROGRAM_MAX 256
+
+struct filter_program {
+	struct sock_filter code[FILTER_PROGRAM_MAX];
+	size_t len; /* more than fits: there was no room */
+};
+
+/* Makes the filter's program of the rules. */
+void filter_compile(struct filter_program *program);
 
 /*
  * Installs the filter on the calling thread, for good, for it and all its descendants. Returns the notification descriptor or a

@@ -52,21 +52,15 @@ procnet_mount(void)
 	return open(MOUNT_POINT "/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 }
 
-/* What is not ours is the reader's own. */
-static void
-link_the_rest(int directory)
+void
+procnet_link(int directory)
 {
-	static const char *const ours[] = {"dev", "route", "if_inet6", "ipv6_route", "arp", ".", ".."};
 	DIR *own = opendir("/proc/self/net");
 	char path[300];
 
 	for (struct dirent *entry; own && (entry = readdir(own));) {
-		bool is_ours = false;
-
-		for (size_t i = 0; i < sizeof ours / sizeof *ours; i++)
-			is_ours |= strcmp(entry->d_name, ours[i]) == 0;
 		snprintf(path, sizeof path, "/proc/self/net/%s", entry->d_name);
-		if (!is_ours)
+		if (entry->d_name[0] != '.')
 			(void)!symlinkat(path, directory, entry->d_name);
 	}
 	if (own)
@@ -375,7 +369,7 @@ procnet_start(struct procnet *procnet, struct ss *ss, int directory)
 		return;
 	link_bind(link, (struct sockaddr *)&changes, sizeof changes, bound, NULL);
 	link_unref(link);
-	link_the_rest(directory);
+	procnet_link(directory);
 	write_all(procnet);
 	procnet->written_ms = now_ms();
 	procnet->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

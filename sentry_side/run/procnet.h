@@ -23,6 +23,8 @@ struct procnet {
 /* In the program's process, in its own namespaces: covers /proc/net. Returns the directory, still empty, or -1 where that cannot be had. */
 int procnet_mount(void);
 
+/* All of it leads to the reader's own: what is not written stays so. */
+void procnet_link(int directory);
 /* Takes over the directory and writes the files. */
 void procnet_start(struct procnet *procnet, struct ss *ss, int directory);
 /* The files are written anew, at most this often, after something has changed or somebody has read. */

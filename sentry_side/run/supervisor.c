@@ -12,16 +12,13 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
-#include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -389,90 +386,24 @@ borrow(struct ss *ss, const struct link *link)
 	return fd;
 }
 
-/* ---- signals ------------------------------------------------------------------------------------ */
-
-/* So that the shell sees the job stopped, and by what. It continues us together with the child. */
-static void
-stop_as(int number)
-{
-	sigset_t set, before;
-
-	if (number == SIGTSTP || number == SIGTTIN || number == SIGTTOU) {
-		sigemptyset(&set);
-		sigaddset(&set, number);
-		raise(number);
-		pthread_sigmask(SIG_UNBLOCK, &set, &before); /* stops here */
-		pthread_sigmask(SIG_SETMASK, &before, NULL);
-	} else {
-		raise(SIGSTOP);
-	}
-}
-
-static void
-reap(struct supervisor *supervisor)
-{
-	int status;
-	pid_t pid;
-
-	while ((pid = waitpid(-1, &status, WNOHANG | WUNTRACED)) > 0) {
-		if (pid != supervisor->child)
-			continue;
-		if (WIFSTOPPED(status)) {
-			stop_as(WSTOPSIG(status));
-		} else {
-			supervisor->status = status;
-			supervisor->child_ended = true;
-		}
-	}
-}
-
-static bool
-is_stopped(pid_t pid)
-{
-	char path[64], line[256];
-	bool stopped = false;
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
-	file = fopen(path, "re");
-	while (file && fgets(line, sizeof line, file))
-		stopped |= strncmp(line, "State:\tT", 8) == 0;
-	if (file)
-		fclose(file);
-	return stopped;
-}
-
-static void
-take_signals(struct supervisor *supervisor)
-{
-	struct signalfd_siginfo info;
-
-	while (read(supervisor->signal_fd, &info, sizeof info) == sizeof info) {
-		if (info.ssi_signo == SIGCHLD)
-			reap(supervisor);
-		/* A shell continues the whole group, so the command has been; once more would only interrupt it. */
-		else if (info.ssi_signo == SIGCONT && !is_stopped(supervisor->child))
-			continue;
-		/* The terminal sends to the whole foreground group, which the command is in; what was sent to us alone is for it. */
-		else if (info.ssi_code != SI_KERNEL && !supervisor->child_ended)
-			kill(supervisor->child, (int)info.ssi_signo);
-		else if (info.ssi_signo == SIGHUP || info.ssi_signo == SIGTERM)
-			kill(supervisor->child, (int)info.ssi_signo);
-	}
-}
-
 /* ---- the loop ----------------------------------------------------------------------------------- */
+
+static void
+handle(struct supervisor *supervisor, const struct seccomp_notif *call)
+{
+	pthread_mutex_lock(&supervisor->lock);
+	trap_handle(supervisor, call);
+	pthread_mutex_unlock(&supervisor->lock);
+}
 
 static void
 take_notification(struct supervisor *supervisor)
 {
 	struct seccomp_notif call = {0};
 
-	if (ioctl(supervisor->notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &call) < 0)
-		return; /* ENOENT: the call ended before we saw it */
-	pthread_mutex_lock(&supervisor->lock);
-	trap_handle(supervisor, &call);
-	pthread_mutex_unlock(&supervisor->lock);
+	/* ENOENT: the call ended before we saw it. */
+	if (ioctl(supervisor->notify_fd, SECCOMP_IOCTL_NOTIF_RECV, &call) == 0)
+		handle(supervisor, &call);
 }
 
 static void
@@ -510,11 +441,24 @@ watch(struct supervisor *supervisor, int fd, void *tag)
 	return epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-int
-supervisor_run(struct supervisor *supervisor)
+void
+supervisor_init(struct supervisor *supervisor)
+{
+	pthread_mutexattr_t adaptive;
+
+	*supervisor = (struct supervisor){
+		.ss.owner = supervisor, .notify_fd = -1, .epoll_fd = -1, .procnet = {.directory = -1, .netlink = -1, .inotify = -1}};
+	/* Held for a few microseconds at a time by threads that answer each other: spinning beats a futex. */
+	pthread_mutexattr_init(&adaptive);
+	pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&supervisor->lock, &adaptive);
+}
+
+bool
+supervisor_run(struct supervisor *supervisor, const struct seccomp_notif *first)
 {
 	int64_t next_sweep = now_ms() + SWEEP_MS, next_check = 0;
-	bool sweep = false;
+	bool sweep = false, ended = false;
 
 	supervisor->ss.borrow = borrow;
 	supervisor->ss.ended = session_gone;
@@ -522,15 +466,17 @@ supervisor_run(struct supervisor *supervisor)
 	/* Wakes the program on the processor that it waits on: faster, where the kernel knows it (6.6). */
 	ioctl(supervisor->notify_fd, SECCOMP_IOCTL_NOTIF_SET_FLAGS, SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP);
 	if (supervisor->epoll_fd < 0 || !watch(supervisor, supervisor->notify_fd, &supervisor->notify_fd) ||
-	    !watch(supervisor, supervisor->signal_fd, &supervisor->signal_fd)) {
+	    (supervisor->starter && !watch(supervisor, supervisor->starter->fd, supervisor->starter))) {
 		log_error("cannot watch the program: %s", strerror(errno));
-		return 125;
+		return false;
 	}
 	if (supervisor->procnet.netlink >= 0)
 		watch(supervisor, supervisor->procnet.netlink, &supervisor->procnet);
 	if (supervisor->procnet.inotify >= 0)
 		watch(supervisor, supervisor->procnet.inotify, &supervisor->procnet);
-	while (!supervisor->listener_ended || !supervisor->child_ended) {
+	if (first)
+		handle(supervisor, first);
+	while (!ended || (supervisor->starter && !supervisor->starter->satisfied)) {
 		struct epoll_event event;
 		int count = epoll_wait(supervisor->epoll_fd, &event, 1, supervisor->pending_count ? CHECK_MS : sweep ? SWEEP_MS : 1000);
 
@@ -538,12 +484,13 @@ supervisor_run(struct supervisor *supervisor)
 			if (event.events & EPOLLIN)
 				take_notification(supervisor);
 			else if (event.events & EPOLLHUP) {
-				supervisor->listener_ended = true;
+				ended = true;
 				epoll_ctl(supervisor->epoll_fd, EPOLL_CTL_DEL, supervisor->notify_fd, NULL);
-				reap(supervisor);
+				if (supervisor->starter)
+					supervisor->starter->hear(supervisor->starter);
 			}
-		} else if (count == 1 && event.data.ptr == &supervisor->signal_fd) {
-			take_signals(supervisor);
+		} else if (count == 1 && event.data.ptr == supervisor->starter) {
+			supervisor->starter->hear(supervisor->starter);
 		} else if (count == 1 && event.data.ptr == &supervisor->procnet) {
 			if (event.events & (EPOLLHUP | EPOLLERR)) /* the gofer is gone */
 				procnet_stop(&supervisor->procnet);
@@ -566,5 +513,5 @@ supervisor_run(struct supervisor *supervisor)
 			next_sweep = now_ms() + SWEEP_MS;
 		}
 	}
-	return supervisor->status;
+	return true;
 }

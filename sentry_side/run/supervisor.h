@@ -1,5 +1,5 @@
 /*
- * The supervisor: answers the trapped system calls of the program and its descendants.
+ * The supervisor: answers the trapped system calls of the program and its descendants, for splitsock-run and splitsock-agent alike.
  *
  * One thread receives notifications; replies of the gofer are handled on the threads that bring them, so that a trapped call
  * is answered without another hand-over. One lock covers all of it. No trapped call is ever waited for with the lock held: a
@@ -20,16 +20,20 @@ struct pidfd {
 
 #define PIDFDS 64
 
+/* Who has started the program here and has to do with its end and its signals. */
+struct starter {
+	int fd; /* readable when there is something for hear() */
+	void (*hear)(struct starter *starter);
+	bool satisfied; /* nothing is left to wait for */
+};
+
 struct supervisor {
 	struct ss ss;
-	int notify_fd, epoll_fd, signal_fd;
+	int notify_fd, epoll_fd;
+	struct starter *starter; /* NULL: nobody here; the program's end is that of its last process */
 	struct procnet procnet;
-	pid_t child;
-	int status;       /* of the child, as waitpid(2) has it */
-	bool child_ended;
 	bool gofer_is_private; /* started for this command, with its user's rights */
 	bool killable;    /* signals do not end a call that we have received: we see to that */
-	bool listener_ended; /* no process is left under the filter */
 	pthread_mutex_t lock; /* guards what follows, and the handling of a trap */
 	struct pending *pendings;
 	atomic_size_t pending_count; /* of them; looked at without the lock */
@@ -107,8 +111,12 @@ void pending_wait_on(struct pending *pending, uint32_t events, int timeout_optio
 /* A thread that makes a call waits for no other. */
 void pending_drop_of(struct supervisor *supervisor, uint32_t tid);
 
-/* Runs until no process is left under the filter. Returns the exit status of the first. */
-int supervisor_run(struct supervisor *supervisor);
+void supervisor_init(struct supervisor *supervisor);
+/*
+ * Serves the program, with supervisor->ss initialized and the notification descriptor in place, until no process is left under the filter and
+ * its starter is satisfied. `first` is a call that has been received already, or NULL. False after saying why it cannot.
+ */
+bool supervisor_run(struct supervisor *supervisor, const struct seccomp_notif *first);
 
 /* The process that a thread belongs to. */
 pid_t thread_group(uint32_t tid);

@@ -31,7 +31,7 @@ setup(void)
 {
 	gofer_process_start(&gofer, NULL, NULL);
 	ss = (struct ss){.borrow = borrow};
-	cr_assert_eq(ss_init(&ss, gofer.url), 0);
+	cr_assert_eq(ss_init(&ss, gofer.url, NULL), 0);
 }
 
 static void

@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Containers of podman and crun without a network, behind splitsock-agent, splitsock-run and the library; nothing in an image is changed. On the bare
+# kernel they are in the host's network namespace.
+. "$(dirname "${BASH_SOURCE[0]}")/containers/lib.sh"
+
+machine
+gofer_and_agent
+read -r web published other <<<"$(free_ports 3)"
+client_image
+nginx_image "$published"
+
+step "an unmodified client fetches from the host's nginx"
+mkdir "$T/www"
+echo 'hello from the host' >"$T/www/hello"
+data "$T/www/big" 5000000
+host_nginx "$web"
+eq "the page" 'hello from the host' "$(pod run --rm client curl -sS "http://127.0.0.1:$web/hello")"
+pod run --rm client curl -sS "http://127.0.0.1:$web/big" >"$T/big"
+same "a long answer" "$T/www/big" "$T/big"
+eq "as another user" 'hello from the host' "$(pod run --rm --user 33:33 --cap-drop all client curl -sS "http://127.0.0.1:$web/hello")"
+
+step "an unmodified nginx serves the host's curl, on a port that it has from the gofer"
+pod run -d --name nginx nginx >/dev/null
+wait_port tcp "$published"
+eq "the page" 'hello from a container' "$(curl -sS "http://127.0.0.1:$published/")"
+for _ in 1 2 3 4 5 6 7 8; do curl -sS -o "$T/got.$_" "http://127.0.0.1:$published/big" & fetches+=($!); done
+for p in "${fetches[@]}"; do wait "$p"; done
+for f in "$T"/got.*; do same "$f" "$T/image-nginx/var/www/html/big" "$f"; done
+
+step "a process that is put into a running container has sockets, too"
+eq "the page" 'hello from the host' "$(pod exec nginx curl -sS "http://127.0.0.1:$web/hello")"
+
+if [[ -n $RUN ]]; then
+    step "without the profile there is nothing"
+    eq "curl's status" 7 "$(status_of podman "${podman[@]}" run "${run_args[@]}" --network none --rm client curl -sS "http://127.0.0.1:$web/hello" 2>/dev/null)"
+
+    step "/proc/net is the gofer's; io_uring and other families are refused"
+    pod run --rm client busybox cat /proc/net/dev | grep -q ' lo:' || fail "no /proc/net/dev"
+    eq "refused calls" 'socket 40: 97, io_uring_setup: 38' "$(pod run --rm client refused)"
+
+    step "the agent restarts: what runs is served on, what is new needs the agent"
+    stop "$agent"
+    eq "the page" 'hello from a container' "$(curl -sS "http://127.0.0.1:$published/")"
+    eq "an exec of what has no agent" no "$(pod run --rm client true 2>/dev/null && echo yes || echo no)"
+    start_agent
+    eq "the page" 'hello from a container' "$(curl -sS "http://127.0.0.1:$published/")"
+    eq "the page" 'hello from the host' "$(pod run --rm client curl -sS "http://127.0.0.1:$web/hello")"
+    eq "the page" 'hello from the host' "$(pod exec nginx curl -sS "http://127.0.0.1:$web/hello")"
+
+    step "the gofer is told whom the agent serves"
+    told_by_agent
+    eq "id, name, label, user, cgroup" "true web blue 33 33 true" "$(cat "$T/told")"
+
+    step "splitsock-run as the entrypoint, under podman's own profile"
+    eq "the page" 'hello from the host' \
+        "$(alone run --rm --user 33:33 --cap-drop all client splitsock-run curl -sS "http://127.0.0.1:$web/hello")"
+
+    step "a program with the library"
+    eq "the page" 'hello from the host' \
+        "$(alone run --rm --user 33:33 --cap-drop all client splitsock-fetch 127.0.0.1 "$web" /hello | tail -n 1)"
+fi
+
+step "a container ends, and so does its port"
+pod rm -f -t 0 nginx >/dev/null
+until_true 5 port_is_free "$published" || fail "port $published is still held"
