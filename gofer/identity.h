@@ -4,6 +4,7 @@
 #ifndef SPLITSOCK_GOFER_IDENTITY_H
 #define SPLITSOCK_GOFER_IDENTITY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,6 +25,7 @@ struct identity {
 	size_t label_count;
 	char *lsm_label;        /* SO_PEERSEC */
 	char *certificate;      /* the name that a TLS client proved */
+	bool partial;           /* only user, group and process are known so far */
 };
 
 /* Nobody: nothing is known. */

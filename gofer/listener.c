@@ -149,6 +149,7 @@ link_introduce(struct gofer *gofer, int fd, bool is_stream, const struct link_he
 		refuse_link(gofer, fd);
 		return;
 	}
+	session_meet(session, fd);
 	if (hello->kind == LINK_CHANNEL && !is_stream && hello->handle == 0) {
 		session_attach_channel(session, fd);
 		return;

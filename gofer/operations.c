@@ -17,6 +17,7 @@
 #include "gofer/interfaces.h"
 #include "gofer/listener.h"
 #include "gofer/permission.h"
+#include "gofer/resolver.h"
 #include "gofer/route.h"
 #include "proto/control.h"
 
@@ -214,6 +215,7 @@ connect_datagram(struct sock *sock, const struct sockaddr_storage *address, sock
 		return fail(answer, errno);
 	}
 	sock->has_peer = address->ss_family != AF_UNSPEC;
+	resolver_note_peer(sock, sock->has_peer ? (const struct sockaddr *)address : NULL);
 	count_session(sock->session, COUNTER_CONNECTS_OK, sock->has_peer);
 	sock->error = 0;
 	answer_local(sock, answer);
@@ -280,6 +282,7 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 		return outcome;
 	if (!sock_is_stream(sock))
 		return connect_datagram(sock, &address, len, answer);
+	resolver_note_peer(sock, (const struct sockaddr *)&address);
 	/* What is dissolved includes a link that was connected before this was sent. */
 	if (address.ss_family == AF_UNSPEC && sock->link.fd < 0)
 		listeners_take_links(session->gofer);
@@ -516,6 +519,7 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 		sock->error = 0;
 		return fail(answer, error);
 	}
+	resolver_note_sent(sock, message.msg_name, iov.iov_base, iov.iov_len);
 	n = sendmsg(sock->host.fd, &message, flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 	if (n < 0)
 		return fail(answer, errno);

@@ -124,6 +124,10 @@ reach_of(struct sock *sock, const struct policy_question *question, uint32_t sco
 static struct policy_decision
 ask(struct sock *sock, struct policy_question *question, uint32_t scope)
 {
+	const char *names[NAMES_OF_ADDRESS_MAX];
+
+	question->names = names;
+	question->name_count = names_of(&sock->session->names, question->address, now_ms(), names);
 	if (question->operation == POLICY_CONNECT || question->operation == POLICY_SEND)
 		question->reach = reach_of(sock, question, scope);
 	return policy_decide(sock->session->entry, question);

@@ -225,12 +225,24 @@ policy_names(const struct policy_entry *entry, const struct identity *identity)
 	       fits_cgroups(entry, identity) && fits_containers(entry, identity) && fits_labels(entry, identity);
 }
 
+static bool
+asks_for_more_than_the_user(const struct policy_entry *entry)
+{
+	return entry->gid_count || entry->cgroup_count || entry->container_count || entry->label_count;
+}
+
 const struct policy_entry *
 policy_entry_for(const struct policy *policy, const struct identity *identity)
 {
-	for (size_t i = 0; i < policy->entry_count; i++)
-		if (policy_names(&policy->entries[i], identity))
-			return &policy->entries[i];
+	for (size_t i = 0; i < policy->entry_count; i++) {
+		const struct policy_entry *entry = &policy->entries[i];
+
+		/* It may be this one's: until that is known, nothing is granted. */
+		if (identity->partial && asks_for_more_than_the_user(entry))
+			return NULL;
+		if (policy_names(entry, identity))
+			return entry;
+	}
 	return NULL;
 }
 
@@ -242,6 +254,15 @@ policy_grants_anything(const struct policy_entry *entry)
 	for (size_t i = 0; entry && !allows && i < entry->rule_count; i++)
 		allows = entry->rules[i].allow;
 	return entry && (entry->sockets || allows || entry->publish_count || entry->raw.granted || entry->packet_count);
+}
+
+bool
+policy_trusts_resolver(const struct policy_entry *entry, const uint8_t address[16])
+{
+	for (size_t i = 0; entry && i < entry->resolver_count; i++)
+		if (memcmp(entry->resolvers[i], address, sizeof entry->resolvers[i]) == 0)
+			return true;
+	return false;
 }
 
 bool

@@ -165,7 +165,7 @@ void policy_free(struct policy *policy);
 struct policy *policy_take(struct policy *policy);
 void policy_drop(struct policy *policy);
 
-/* The client's entry, or NULL: it may do nothing. */
+/* The client's entry, or NULL: it may do nothing. Of who is known in part, one of those before the first that asks for what is not known. */
 const struct policy_entry *policy_entry_for(const struct policy *policy, const struct identity *identity);
 
 /* Does the entry name this client? */
@@ -198,6 +198,9 @@ bool policy_allows_host_counters(const struct policy_entry *entry);
 
 /* Is every message that the kernel would read from this NETLINK_ROUTE request a read (RTM_GET*)? Changes to the host are never forwarded. */
 bool policy_allows_netlink(const void *request, size_t len);
+
+/* Is this a name server that the client's names may be learned from? IPv4 as v4-mapped. */
+bool policy_trusts_resolver(const struct policy_entry *entry, const uint8_t address[16]);
 
 bool policy_has_number(const struct policy_numbers *numbers, uint16_t number);
 

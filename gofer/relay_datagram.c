@@ -18,6 +18,7 @@
 #include <unistd.h>
 
 #include "gofer/permission.h"
+#include "gofer/resolver.h"
 
 #define BATCH 4
 #define DATAGRAM_MAX 65536u
@@ -282,6 +283,8 @@ relay_datagram_up(struct sock *sock)
 			return true; /* EAGAIN, or the end */
 		for (int i = 0; i < count; i++) {
 			batch.iovs[i].iov_len = batch.messages[i].msg_len;
+			if (sock->resolver)
+				resolver_note_sent(sock, NULL, batch.iovs[i].iov_base, batch.iovs[i].iov_len);
 			if (sock->family == AF_NETLINK)
 				netlink_up(sock, batch.iovs[i].iov_base, batch.iovs[i].iov_len);
 		}
@@ -393,6 +396,8 @@ relay_datagram_down(struct sock *sock)
 			return true;
 		for (int i = 0; i < count; i++) {
 			batch.iovs[i].iov_len = batch.messages[i].msg_len;
+			if (sock->resolver)
+				resolver_note_received(sock, batch.messages[i].msg_hdr.msg_name, batch.iovs[i].iov_base, batch.iovs[i].iov_len);
 			attach_source(sock, &batch, i);
 		}
 		for (sent = 0; sent < count;) {

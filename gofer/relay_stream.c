@@ -19,6 +19,7 @@
 
 #include "gofer/listener.h"
 #include "gofer/permission.h"
+#include "gofer/resolver.h"
 
 /* Reads of one direction before others get their turn. */
 #define ROUNDS_MAX 4
@@ -343,10 +344,12 @@ pump_down(struct sock *sock, bool host_readable)
 			shutdown(sock->link.fd, SHUT_WR);
 			return true;
 		}
+		if (sock->resolver && !urgent)
+			resolver_note_stream(sock, scratch, (size_t)n);
 		moved = send_all(sock, false, scratch, (size_t)n, urgent);
 		if (moved == MOVED_ALL && (size_t)n < SPLICE_FROM && !sock->down_urgent)
 			return true;
-		if ((size_t)n == SPLICE_FROM && !sock->pipe && moved == MOVED_ALL)
+		if ((size_t)n == SPLICE_FROM && !sock->pipe && !sock->resolver && moved == MOVED_ALL)
 			pipe_take(sock);
 	}
 	if (moved == MOVED_FAILED) {

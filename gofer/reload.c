@@ -96,7 +96,7 @@ follow(void *entry, void *arg)
 	struct losses losses = {.handles = calloc(session->socks.count + 1, sizeof *losses.handles)};
 
 	session->policy = policy_take(policy);
-	session->entry = policy_entry_for(policy, &session->identity);
+	session_settle(session);
 	/* Without memory to find out which, none stays. */
 	if (losses.handles)
 		table_visit(&session->socks, find_lost, &losses);

@@ -16,11 +16,17 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "gofer/listener.h"
 #include "gofer/mirror.h"
 #include "gofer/operations.h"
 #include "gofer/packet.h"
+#include "gofer/peer.h"
 
 #define INBOX_START 4096u
+
+/* What a client may say of whom it serves: container_serves() says less. */
+#define SERVES_TEXT_MAX 4096u
+#define SERVES_LABELS_MAX 64u
 
 struct outgoing {
 	struct outgoing *next; /* session.outbox */
@@ -188,14 +194,70 @@ session_send_reset(struct session *session, uint64_t handle)
 
 /* ---- frames ------------------------------------------------------------------------------------- */
 
-/*
- * Whom the client says it speaks for. Its word changes nothing: what a session may do goes by who connected.
- */
-static void
+static char *
+copy_text(const char *text, bool *good)
+{
+	char *copy = *text ? strdup(text) : NULL;
+
+	*good = *good && (copy || !*text) && strlen(text) <= SERVES_TEXT_MAX;
+	return copy;
+}
+
+/* Whom the client says it serves. False: it says too much, or there is no memory. */
+static bool
 session_serves(struct session *session, const Splitsock__Serves *serves)
 {
-	(void)session;
-	(void)serves;
+	struct identity *identity = &session->serves;
+	bool good = serves->n_labels <= SERVES_LABELS_MAX;
+
+	session->is_agent = true;
+	identity->uid = serves->uid;
+	identity->gid = serves->gid;
+	identity->container_id = copy_text(serves->id, &good);
+	identity->container_name = copy_text(serves->name, &good);
+	identity->cgroup = copy_text(serves->cgroup, &good);
+	identity->labels = good ? calloc(serves->n_labels + 1, sizeof *identity->labels) : NULL;
+	good = good && identity->labels;
+	for (size_t i = 0; good && i < serves->n_labels; i++) {
+		identity->labels[i].key = copy_text(serves->labels[i]->key, &good);
+		identity->labels[i].value = copy_text(serves->labels[i]->value, &good);
+		identity->label_count++;
+		good = good && identity->labels[i].key && identity->labels[i].value;
+	}
+	session_settle(session);
+	return good;
+}
+
+void
+session_settle(struct session *session)
+{
+	const struct policy_entry *entry = policy_entry_for(session->policy, &session->peer);
+	const struct identity *whose = session->is_agent && entry && entry->agent ? &session->serves : &session->peer;
+
+	identity_free(&session->identity);
+	session->entry = NULL;
+	/* Who says that he serves somebody else, and may not, has nothing in his own name either. */
+	if (identity_copy(&session->identity, whose) < 0 || (session->is_agent && whose == &session->peer))
+		return;
+	/* The process is the agent's: there is no other that could be asked. */
+	session->identity.pid = session->peer.pid;
+	session->entry = whose == &session->peer ? entry : policy_entry_for(session->policy, whose);
+}
+
+void
+session_meet(struct session *session, int fd)
+{
+	struct identity met = IDENTITY_UNKNOWN;
+
+	if (!session->peer.partial)
+		return;
+	if (peer_identify(&met, fd) == 0 && met.uid == session->peer.uid && met.gid == session->peer.gid && met.pid == session->peer.pid) {
+		identity_free(&session->peer);
+		session->peer = met;
+		session_settle(session);
+	} else {
+		identity_free(&met);
+	}
 }
 
 static bool
@@ -206,13 +268,13 @@ handle_hello(struct session *session, const struct frame *frame)
 	Splitsock__Welcome welcome = SPLITSOCK__WELCOME__INIT;
 	bool spoken = hello && hello->version == 1;
 	uint64_t features = hello ? hello->features : 0;
+	bool good;
 
 	if (hello)
 		snprintf(session->software, sizeof session->software, "%s", hello->software);
-	if (hello && hello->serves)
-		session_serves(session, hello->serves);
+	good = hello && (!hello->serves || session_serves(session, hello->serves));
 	codec_free(&arena);
-	if (!hello)
+	if (!good)
 		return false;
 	welcome.status = spoken ? SPLITSOCK__STATUS__STATUS_OK : SPLITSOCK__STATUS__STATUS_UNSUPPORTED;
 	welcome.version = 1;
@@ -249,6 +311,9 @@ handle_frame(struct session *session, const struct frame *frame, bool on_channel
 		request_cancel(session, frame->id);
 		return true;
 	}
+	/* Its socket comes before its first request, and may not have been looked at yet. */
+	if (session->peer.partial)
+		listeners_take_links(session->gofer);
 	if (frame->kind != FRAME_REQUEST)
 		return false;
 	request = decode_request(&arena, frame);
@@ -409,6 +474,8 @@ session_new(struct gofer *gofer, nng_stream *stream)
 		.gofer = gofer,
 		.state = SESSION_HELLO,
 		.deadline_ms = now_ms() + HANDSHAKE_MS,
+		.peer = IDENTITY_UNKNOWN,
+		.serves = IDENTITY_UNKNOWN,
 		.identity = IDENTITY_UNKNOWN,
 		.policy = policy_take(gofer->policy),
 		.stream = stream,
@@ -420,10 +487,11 @@ session_new(struct gofer *gofer, nng_stream *stream)
 	session->outbox_tail = &session->outbox;
 	pthread_mutex_init(&session->outbox_lock, NULL);
 	/* Who it is, from the kernel, before anything else is spent on it. */
-	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &session->identity.uid);
-	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_PID, &session->identity.pid);
-	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_GID, &session->identity.gid);
-	session->entry = policy_entry_for(session->policy, &session->identity);
+	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_UID, &session->peer.uid);
+	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_PID, &session->peer.pid);
+	nng_stream_get_uint64(stream, NNG_OPT_IPC_PEER_GID, &session->peer.gid);
+	session->peer.partial = true;
+	session_settle(session);
 	if (!session->inbox || getrandom(session->token, sizeof session->token, 0) != sizeof session->token ||
 	    (memcpy(&session->id, session->token, sizeof session->id), table_find(&gofer->sessions, session->id)) ||
 	    nng_aio_alloc(&session->recv_aio, post_received, session) != 0 ||
@@ -458,6 +526,7 @@ session_free(struct session *session)
 	while ((sock = table_any(&session->socks)))
 		sock_free(sock);
 	mirror_end(session->mirror);
+	names_free(&session->names);
 	loop_close(&gofer->loop, &session->channel);
 	nng_stream_free(session->stream);
 	nng_aio_free(session->recv_aio);
@@ -474,6 +543,8 @@ session_free(struct session *session)
 		count_gofer(gofer, COUNTER_SESSIONS_CLOSED);
 	pthread_mutex_destroy(&session->outbox_lock);
 	free(session->inbox);
+	identity_free(&session->peer);
+	identity_free(&session->serves);
 	identity_free(&session->identity);
 	policy_drop(session->policy);
 	explicit_bzero(session->token, sizeof session->token);

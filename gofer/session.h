@@ -7,6 +7,7 @@
 #include <nng/nng.h>
 
 #include "gofer/gofer.h"
+#include "gofer/names.h"
 #include "proto/link.h"
 
 enum session_state {
@@ -26,10 +27,14 @@ struct session {
 	int64_t deadline_ms; /* for the handshake */
 	bool overdue;        /* it has passed */
 	uint8_t token[LINK_TOKEN_SIZE]; /* random: 8 bytes that name the session and 8 that prove it */
-	struct identity identity; /* of who connected */
+	struct identity peer;     /* who connected, as the kernel says */
+	struct identity serves;   /* whom it says it serves; counts if the policy has it for an agent */
+	bool is_agent;            /* it says so */
+	struct identity identity; /* whose session it is, of those two: what the policy and the quotas go by */
 	struct policy *policy; /* gofer.policy */
 	const struct policy_entry *entry; /* of it: what the client may do. NULL: nothing */
 	int64_t opened_ms; /* 0: turned away */
+	struct names names; /* that it has learned from name servers which its policy trusts */
 	char software[65]; /* as its Hello says: for people, not to be trusted */
 
 	nng_stream *stream;
@@ -62,6 +67,13 @@ void session_free(struct session *session);
 
 /* The session that this token belongs to, or NULL. */
 struct session *session_by_token(struct gofer *gofer, const uint8_t token[LINK_TOKEN_SIZE]);
+/*
+ * A local client has connected this socket: from it the kernel tells all of who it is (peer.h), of which NNG's stream tells only user, group and process. Whoever has the
+ * session's token, but is another process, is not asked.
+ */
+void session_meet(struct session *session, int fd);
+/* Whose session it is, and what that client may do, by its policy. */
+void session_settle(struct session *session);
 /* Takes over fd as the session's side channel, replacing an earlier one. */
 void session_attach_channel(struct session *session, int fd);
 

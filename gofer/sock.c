@@ -1,5 +1,6 @@
 #include "gofer/error_queue.h"
 #include "gofer/permission.h"
+#include "gofer/resolver.h"
 
 #include <errno.h>
 #include <linux/sockios.h>
@@ -173,6 +174,7 @@ sock_free(struct sock *sock)
 		relay_listener_free(sock);
 	relay_stream_free(sock);
 	relay_datagram_free(sock);
+	resolver_free(sock);
 	error_queue_free(sock);
 	rewrites_free(sock);
 	loop_close(loop, &sock->link);

@@ -85,6 +85,8 @@ struct sock {
 	bool own_header;         /* raw: the client writes the IP header; as the host's socket has it, not as the client says */
 	struct source *sources;  /* memfds that name senders, most recent first */
 	unsigned source_count;
+
+	struct resolver *resolver; /* NULL: it has nothing to do with name servers */
 };
 
 /* A raw socket; netlink's are called so, too. */

@@ -402,7 +402,7 @@ channel_receive(void *arg)
 	return NULL;
 }
 
-/* With the lock held. */
+/* Before the first call: by it the gofer learns from the kernel who we are (SO_PEERPIDFD), which NNG's stream does not tell. */
 static int
 channel_open(struct session *session)
 {
@@ -433,8 +433,6 @@ session_call_with_payload(struct session *session, Splitsock__Request *request, 
 	pthread_mutex_lock(&session->lock);
 	if (session->ended)
 		error = -ENETDOWN;
-	if (!error && session->channel < 0)
-		error = channel_open(session);
 	if (!error && !(call = call_new(session, done, arg)))
 		error = -ENOMEM;
 	if (!error && !(packet = encode_frame(FRAME_REQUEST, (uint32_t)call->id, &request->base, &len)))
@@ -747,6 +745,8 @@ session_open(struct session *session, const char *url, const struct session_serv
 	if (!error && (nng_aio_alloc(&session->recv_aio, on_received, session) != 0 ||
 	               nng_aio_alloc(&session->send_aio, on_sent, session) != 0))
 		error = -ENOMEM;
+	if (!error)
+		error = channel_open(session);
 	if (error)
 		session_close(session);
 	else

@@ -144,15 +144,15 @@ send_hello(int fd, uint32_t version)
 	return send_message(fd, FRAME_HELLO, 0, &hello.base);
 }
 
-int
-shake_hands(struct client *client, uint32_t version)
+static int
+take_welcome(struct client *client)
 {
 	struct codec_arena arena = {0};
 	Splitsock__Welcome *welcome;
 	struct frame frame;
 	int status;
 
-	if (!send_hello(client->fd, version) || receive_frame(client, &frame, PATIENCE_MS) != 1)
+	if (receive_frame(client, &frame, PATIENCE_MS) != 1)
 		return -1;
 	cr_assert_eq(frame.kind, FRAME_WELCOME);
 	welcome = decode_welcome(&arena, &frame);
@@ -163,6 +163,23 @@ shake_hands(struct client *client, uint32_t version)
 	client->max_sockets = welcome->max_sockets;
 	codec_free(&arena);
 	return status;
+}
+
+int
+shake_hands(struct client *client, uint32_t version)
+{
+	return send_hello(client->fd, version) ? take_welcome(client) : -1;
+}
+
+int
+shake_hands_for(struct client *client, Splitsock__Serves *serves)
+{
+	Splitsock__Hello hello = SPLITSOCK__HELLO__INIT;
+
+	hello.version = 1;
+	hello.software = "test";
+	hello.serves = serves;
+	return send_message(client->fd, FRAME_HELLO, 0, &hello.base) ? take_welcome(client) : -1;
 }
 
 bool

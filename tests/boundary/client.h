@@ -43,6 +43,8 @@ int receive_frame(struct client *client, struct frame *frame, int timeout_ms);
 bool send_hello(int fd, uint32_t version);
 /* Sends Hello and takes the Welcome of an existing connection. Returns its status, or -1 when the session ended instead. */
 int shake_hands(struct client *client, uint32_t version);
+/* The same for a client that says that it serves somebody else. */
+int shake_hands_for(struct client *client, Splitsock__Serves *serves);
 /* Connects and shakes hands; asserts that it works. */
 void client_open(struct client *client, const struct gofer *gofer);
 /* The same, without asserting. */
