@@ -9,8 +9,8 @@
 /* At once, over all listeners. Each holds at most one reply, which is a frame. */
 #define ADMIN_CONNECTIONS_MAX 16
 
-/* A request asks for one thing, and names at most where a page begins. */
-#define ADMIN_REQUEST_MAX 256u
+/* A request asks for one thing. The longest is a question about an identity, with the path of its cgroup. */
+#define ADMIN_REQUEST_MAX 8192u
 
 /* From accept, or the last answer that was read, to a whole request; and from an answer to its having been read. */
 #define ADMIN_MS 5000

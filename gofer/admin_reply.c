@@ -20,6 +20,9 @@
 #include "common/cleanup.h"
 #include "gofer/admin.h"
 #include "gofer/listener.h"
+#include "gofer/policy_explain.h"
+#include "gofer/reload.h"
+#include "gofer/route.h"
 #include "gofer/sock.h"
 
 #define COMMAND_MAX 16 /* TASK_COMM_LEN */
@@ -296,6 +299,66 @@ reply_sockets(struct gofer *gofer, uint32_t id, const Splitsock__AdminCursor *cu
 	return encode_frame(FRAME_REPLY, id, &reply.base, len);
 }
 
+/* ---- the policy --------------------------------------------------------------------------------- */
+
+static uint8_t *
+reply_text(uint32_t id, char *text, bool good, bool wrong, size_t *len)
+{
+	Splitsock__AdminReply reply = SPLITSOCK__ADMIN_REPLY__INIT;
+	Splitsock__AdminText told = SPLITSOCK__ADMIN_TEXT__INIT;
+
+	told.text = text;
+	told.good = good;
+	told.wrong = wrong;
+	reply.text = &told;
+	return encode_frame(FRAME_REPLY, id, &reply.base, len);
+}
+
+static uint8_t *
+reply_reload(struct gofer *gofer, uint32_t id, size_t *len)
+{
+	char message[RELOAD_MESSAGE_MAX] = "";
+	bool good = gofer_reload(gofer, message, sizeof message) == 0;
+
+	return reply_text(id, good ? "" : message, good, false, len);
+}
+
+static uint8_t *
+reply_explain(struct gofer *gofer, uint32_t id, const Splitsock__AdminExplain *ask, size_t *len)
+{
+	struct identity identity;
+	struct explain_question question;
+	const struct policy_entry *entry;
+	char error[EXPLAIN_TEXT_MAX];
+	uint8_t forms[POLICY_FORMS_MAX][16], *reply;
+	char *text = NULL;
+	size_t size, count;
+	FILE *out;
+	bool allowed;
+
+	if (identity_parse(&identity, ask->identity, error) < 0)
+		return reply_text(id, error, false, true, len);
+	if (explain_parse(&question, (const char *const *)ask->words, ask->n_words, error) < 0 || !(out = open_memstream(&text, &size))) {
+		identity_free(&identity);
+		return reply_text(id, error, false, true, len);
+	}
+	question.question.names = (const char *const *)ask->names;
+	question.question.name_count = ask->n_names;
+	entry = policy_entry_for(gofer->policy, &identity);
+	count = policy_forms(question.question.operation, question.question.address, forms);
+	for (size_t i = 0; i < count && question.kind == EXPLAIN_ADDRESS && question.question.reach == REACH_AWAY; i++)
+		question.question.reach = route_reach(gofer, entry ? entry->network : NULL, forms[i], 0);
+	allowed = explain(out, gofer->policy, gofer->policy_name, &identity, &question);
+	identity_free(&identity);
+	if (fclose(out) != 0) {
+		free(text);
+		return NULL;
+	}
+	reply = reply_text(id, text, allowed, false, len);
+	free(text);
+	return reply;
+}
+
 /* ---- the questions ------------------------------------------------------------------------------ */
 
 uint8_t *
@@ -313,6 +376,10 @@ admin_reply(struct gofer *gofer, uint32_t id, const Splitsock__AdminRequest *req
 			return reply_sockets(gofer, id, request->sockets, len);
 		case SPLITSOCK__ADMIN_REQUEST__ASK_STATS:
 			return reply_stats(gofer, id, len);
+		case SPLITSOCK__ADMIN_REQUEST__ASK_RELOAD:
+			return reply_reload(gofer, id, len);
+		case SPLITSOCK__ADMIN_REQUEST__ASK_EXPLAIN:
+			return reply_explain(gofer, id, request->explain, len);
 		default:
 			break;
 		}

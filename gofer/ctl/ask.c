@@ -126,7 +126,9 @@ ctl_ask(struct ctl *ctl, Splitsock__AdminRequest *request)
 	/* A list may be empty; these are there or the answer is none. */
 	if (reply && reply->status == SPLITSOCK__STATUS__STATUS_OK &&
 	    ((request->ask_case == SPLITSOCK__ADMIN_REQUEST__ASK_STATUS && !reply->gofer) ||
-	     (request->ask_case == SPLITSOCK__ADMIN_REQUEST__ASK_STATS && !reply->counters)))
+	     (request->ask_case == SPLITSOCK__ADMIN_REQUEST__ASK_STATS && !reply->counters) ||
+	     ((request->ask_case == SPLITSOCK__ADMIN_REQUEST__ASK_RELOAD || request->ask_case == SPLITSOCK__ADMIN_REQUEST__ASK_EXPLAIN) &&
+	      !reply->text)))
 		reply = NULL;
 	if (!reply || reply->status != SPLITSOCK__STATUS__STATUS_OK) {
 		log_error("the gofer at %s %s: is it of another version than splitsock-ctl " SPLITSOCK_VERSION "?", ctl->path,

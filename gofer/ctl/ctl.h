@@ -27,6 +27,35 @@ void ctl_close(struct ctl *ctl);
 /* The answer lives until the next call. NULL after saying why there is none. */
 const Splitsock__AdminReply *ctl_ask(struct ctl *ctl, Splitsock__AdminRequest *request);
 
+/* ---- policies (policy.c, simulate.c) ------------------------------------------------------------ */
+
+#define CTL_WORDS_MAX 8
+#define CTL_NAMES_MAX 16
+
+struct ctl_policy_arguments {
+	const char *words[CTL_WORDS_MAX]; /* behind "policy" */
+	size_t word_count;
+	const char *file, *as;            /* --policy, --as */
+	const char *names[CTL_NAMES_MAX]; /* --name */
+	size_t name_count;
+	const char *url;
+	bool json;
+};
+
+/* Exit statuses of its own. */
+#define CTL_EXIT_DENIED 3   /* explain */
+#define CTL_EXIT_CHANGES 4  /* simulate */
+#define CTL_EXIT_POLICY 78  /* check, explain, simulate: EX_CONFIG, as the gofer has it */
+
+/* splitsock-ctl policy …; returns the exit status. */
+int ctl_policy(const struct ctl_policy_arguments *arguments);
+/* What the policy would have decided otherwise than the log says. */
+struct policy;
+int ctl_simulate(const struct policy *policy, const char *log_path);
+/* Is it an address of this host? As far as its interfaces tell. */
+struct policy_question;
+void ctl_find_reach(struct policy_question *question);
+
 /* ---- showing (show.c, show_json.c) -------------------------------------------------------------- */
 
 /* One way to show everything. `begin` and `end` enclose a list. */

@@ -15,12 +15,15 @@
 /* argp(3) looks it up by name, so it must be visible. */
 __attribute__((visibility("default"))) const char *argp_program_version = "splitsock-ctl " SPLITSOCK_VERSION;
 
-enum { KEY_GOFER = 'g', KEY_JSON = 'j', KEY_PROMETHEUS = 256 };
+enum { KEY_GOFER = 'g', KEY_JSON = 'j', KEY_PROMETHEUS = 256, KEY_POLICY, KEY_AS, KEY_NAME };
 
 static const struct argp_option options[] = {
 	{"gofer", KEY_GOFER, "URL", 0, "The gofer's control socket. Without it: $SPLITSOCK_GOFER, else " LINK_DEFAULT_URL, 0},
 	{"json", KEY_JSON, NULL, 0, "Write JSON", 0},
 	{"prometheus", KEY_PROMETHEUS, NULL, 0, "Write Prometheus' text format (stats)", 0},
+	{"policy", KEY_POLICY, "FILE", 0, "A policy file, in place of the running gofer's (policy explain, policy simulate)", 0},
+	{"as", KEY_AS, "IDENTITY", 0, "Who asks: user=NAME,group=NAME,cgroup=PATH,container=NAME,label=KEY=VALUE (policy explain)", 0},
+	{"name", KEY_NAME, "DOMAIN", 0, "A domain name that the client has learned for the address; may be repeated (policy explain)", 0},
 	{0},
 };
 
@@ -30,6 +33,8 @@ struct arguments {
 	const char *url;
 	bool json, prometheus;
 	const struct command *command;
+	bool about_policy;
+	struct ctl_policy_arguments policy;
 };
 
 static bool
@@ -132,18 +137,45 @@ parse_option(int key, char *arg, struct argp_state *state)
 	case KEY_PROMETHEUS:
 		arguments->prometheus = true;
 		return 0;
+	case KEY_POLICY:
+		arguments->policy.file = arg;
+		return 0;
+	case KEY_AS:
+		arguments->policy.as = arg;
+		return 0;
+	case KEY_NAME:
+		if (arguments->policy.name_count == CTL_NAMES_MAX)
+			argp_error(state, "at most %d --name", CTL_NAMES_MAX);
+		arguments->policy.names[arguments->policy.name_count++] = arg;
+		return 0;
 	case ARGP_KEY_ARG:
+		if (arguments->about_policy) {
+			if (arguments->policy.word_count == CTL_WORDS_MAX)
+				argp_error(state, "'%s' is too much", arg);
+			arguments->policy.words[arguments->policy.word_count++] = arg;
+			return 0;
+		}
+		if (!arguments->command && strcmp(arg, "policy") == 0) {
+			arguments->about_policy = true;
+			return 0;
+		}
 		if (arguments->command)
 			argp_error(state, "one command is enough: '%s' is too much", arg);
 		for (size_t i = 0; i < sizeof commands / sizeof *commands; i++)
 			if (strcmp(arg, commands[i].name) == 0)
 				arguments->command = &commands[i];
 		if (!arguments->command)
-			argp_error(state, "no command '%s': status, sessions, sockets and stats are the commands", arg);
+			argp_error(state, "no command '%s': status, sessions, sockets, stats and policy are the commands", arg);
 		return 0;
 	case ARGP_KEY_END:
+		if (arguments->about_policy && (arguments->prometheus || arguments->json))
+			argp_error(state, "policy has no --json and no --prometheus");
+		if (arguments->about_policy)
+			return 0;
+		if (arguments->policy.file || arguments->policy.as || arguments->policy.name_count)
+			argp_error(state, "--policy, --as and --name are for policy");
 		if (!arguments->command)
-			argp_error(state, "a command is needed: status, sessions, sockets or stats");
+			argp_error(state, "a command is needed: status, sessions, sockets, stats or policy");
 		if (arguments->prometheus && (arguments->json || arguments->command->run != run_stats))
 			argp_error(state, "--prometheus is for stats, without --json");
 		return 0;
@@ -158,9 +190,13 @@ main(int argc, char **argv)
 	static const struct argp argp = {
 		.options = options,
 		.parser = parse_option,
-		.args_doc = "status|sessions|sockets|stats",
+		.args_doc = "status|sessions|sockets|stats\n"
+			    "policy check FILE\n"
+			    "policy explain [--policy FILE] --as IDENTITY OPERATION PROTOCOL ADDRESS:PORT\n"
+			    "policy simulate --policy FILE AUDITLOG\n"
+			    "policy reload",
 		.doc = "Asks a running splitsock-gofer what it does: only its own user and root may.\v"
-		       "The exit status is 0, 1 if the gofer cannot be asked, 2 for wrong usage. See splitsock-ctl(1).",
+		       "The exit status is 0, 1 if the gofer cannot be asked, 2 for wrong usage; policy has more of them. See splitsock-ctl(1).",
 	};
 	struct arguments arguments = {0};
 	struct ctl ctl;
@@ -173,6 +209,10 @@ main(int argc, char **argv)
 		arguments.url = getenv("SPLITSOCK_GOFER");
 	if (!arguments.url || !*arguments.url)
 		arguments.url = LINK_DEFAULT_URL;
+	if (arguments.about_policy) {
+		arguments.policy.url = arguments.url;
+		return ctl_policy(&arguments.policy);
+	}
 	good = ctl_open(&ctl, arguments.url) &&
 	       arguments.command->run(&ctl, arguments.json ? &view_json : arguments.prometheus ? &view_prometheus : &view_text);
 	ctl_close(&ctl);
