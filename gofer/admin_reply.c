@@ -14,10 +14,10 @@
 #include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "gofer/admin.h"
 #include "gofer/listener.h"
 #include "gofer/policy_explain.h"
@@ -38,15 +38,6 @@
 #define SOCKETS_PAGE 200
 static_assert(SESSIONS_PAGE * SESSION_SIZE < FRAME_BODY_MAX, "a page of sessions fits a frame");
 static_assert(SOCKETS_PAGE * SOCKET_SIZE < FRAME_BODY_MAX, "a page of sockets fits a frame");
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- status ------------------------------------------------------------------------------------- */
 

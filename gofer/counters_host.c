@@ -11,10 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "gofer/gofer.h"
 
 /* Some 20 KiB on a kernel of today. */
@@ -146,11 +146,8 @@ bool
 counters_of_host(struct gofer *gofer, uint64_t *values)
 {
 	struct host_counters *host = &gofer->host_counters;
-	struct timespec t;
-	int64_t now;
+	int64_t now = now_ms();
 
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	now = (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 	if (!host->read_ms || now - host->read_ms >= HOST_AGE_MS) {
 		host->known = counters_read_host(host->value);
 		host->read_ms = now;

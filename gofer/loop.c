@@ -3,8 +3,9 @@
 #include <errno.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 static void
 run_posted(struct watch *watch, uint32_t events)
@@ -133,15 +134,6 @@ loop_cancel(struct loop *loop, struct post *post)
 		}
 	}
 	pthread_mutex_unlock(&loop->lock);
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 void

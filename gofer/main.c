@@ -16,6 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "gofer/gofer.h"
 #include "gofer/listener.h"
@@ -155,7 +156,6 @@ run(const struct arguments *arguments, struct policy *policy)
 {
 	static struct daemon daemon;
 	struct gofer *gofer = &daemon.gofer;
-	struct timespec now;
 	sigset_t signals;
 	int status = EXIT_FAILURE;
 
@@ -163,8 +163,7 @@ run(const struct arguments *arguments, struct policy *policy)
 	gofer->policy_name = arguments->policy;
 	gofer->limits = arguments->limits;
 	gofer->start_time = time(NULL);
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	gofer->started_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+	gofer->started_ms = now_ms();
 	gofer->scratch = malloc(SCRATCH_SIZE);
 	closer_init(&gofer->closer);
 	sigemptyset(&signals);

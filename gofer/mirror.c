@@ -28,10 +28,10 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/timerfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "gofer/capture_filter.h"
 #include "gofer/port.h"
@@ -336,15 +336,6 @@ mirror_free(struct mirror *mirror)
 	}
 	policy_drop(mirror->policy);
 	free(mirror);
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /*

@@ -27,10 +27,10 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "gofer/audit.h"
 #include "gofer/capture_filter.h"
@@ -70,15 +70,6 @@ void
 frame_batch_free(struct frame_batch *batch)
 {
 	free(batch);
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* ---- what may pass ------------------------------------------------------------------------------ */
@@ -143,7 +134,7 @@ host_ready(struct watch *watch, uint32_t events)
 {
 	struct port *port = (struct port *)((char *)watch - offsetof(struct port, host));
 	uint8_t *room = port->mirror->gofer->frames->room[0];
-	int64_t now = now_ms();
+	int64_t now = now_ms_coarse();
 	int error;
 	socklen_t len = sizeof error;
 
@@ -230,7 +221,7 @@ tap_ready(struct watch *watch, uint32_t events)
 {
 	struct port *port = (struct port *)((char *)watch - offsetof(struct port, inside));
 	struct frame_batch *batch = port->mirror->gofer->frames;
-	int64_t now = now_ms();
+	int64_t now = now_ms_coarse();
 
 	(void)events;
 	for (int round = 0, read_count = BATCH; read_count == BATCH && round < ROUNDS_MAX; round++) {
@@ -296,7 +287,7 @@ loopback_ready(struct watch *watch, uint32_t events)
 {
 	struct port *port = (struct port *)((char *)watch - offsetof(struct port, inside));
 	struct frame_batch *batch = port->mirror->gofer->frames;
-	int64_t now = now_ms();
+	int64_t now = now_ms_coarse();
 
 	(void)events;
 	for (int round = 0, n = BATCH; n == BATCH && round < ROUNDS_MAX; round++) {

@@ -20,10 +20,10 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 /* An empty directory that the kernel keeps for something to be mounted on, and nothing of an isolated program's is. */
 #define MOUNT_POINT "/proc/fs/nfsd"
@@ -241,15 +241,6 @@ write_arp(const struct nlmsghdr *header, void *arg)
 	        (info->ndm_state & NUD_PERMANENT ? ATF_COM | ATF_PERM : ATF_COM) : 0, mac[0], mac[1], mac[2], mac[3],
 	        mac[4], mac[5], name_of(to->names, info->ndm_ifindex));
 	return MNL_CB_OK;
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 /* Asks for one dump. False: no whole answer came in time. */

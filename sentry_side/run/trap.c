@@ -13,9 +13,9 @@
 #include <sys/epoll.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "sentry_side/run/supervisor.h"
 
@@ -386,11 +386,7 @@ trap_connect(struct trap *trap)
 	pending->abandon = abandon_connect;
 	if (getsockopt(pending->trap.a, SOL_SOCKET, SO_SNDTIMEO, &timeout, &timeout_len) == 0 &&
 	    (timeout.tv_sec || timeout.tv_usec)) {
-		struct timespec now;
-
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		pending->deadline_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + timeout.tv_sec * 1000 +
-		                       (timeout.tv_usec + 999) / 1000;
+		pending->deadline_ms = now_ms() + timeout.tv_sec * 1000 + (timeout.tv_usec + 999) / 1000;
 		pending->deadline_error = pending->trap.link->state == LINK_CONNECTING ? EALREADY : EINPROGRESS;
 	}
 	pending_started(pending, link_connect(pending->trap.link, (struct sockaddr *)&address,

@@ -30,15 +30,6 @@ __lsan_default_suppressions(void)
 }
 #endif
 
-int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
-
 void
 sleep_ms(int ms)
 {

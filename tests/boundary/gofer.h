@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "common/clock.h"
+
 /* Sanitizers slow everything down and keep freed memory: times are stretched, and memory is not measured. */
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define SLOW 4
@@ -59,7 +61,6 @@ void gofer_clean(struct gofer *gofer);
 /* Runs until the child ends, at most timeout_ms. Returns its wait status, or -1 after killing it. */
 int wait_for(pid_t pid, int timeout_ms);
 
-int64_t now_ms(void);
 void sleep_ms(int ms);
 
 bool alive(pid_t pid);

@@ -236,15 +236,6 @@ set_receive_timeout(int fd, int ms)
 
 /* --- Waiting -------------------------------------------------------------------------------------- */
 
-int64_t
-now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 void
 pause_ms(int ms)
 {

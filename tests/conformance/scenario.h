@@ -34,6 +34,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/clock.h"
+
 enum {
 	SCENARIO_SECONDS = 10, /* then the scenario prints TIMED OUT and exits 3 */
 	QUIET_MS = 100,        /* for something that must not come */
@@ -174,7 +176,6 @@ bool wait_for(int fd, short events);        /* at most WAIT_MS; true if one of t
 void wait_queued(int fd, int bytes);        /* until FIONREAD reports as much, or WAIT_MS have passed */
 void wait_asleep(pid_t tid);                /* until that thread or process sleeps, and stays so */
 void pause_ms(int ms);
-int64_t now_ms(void); /* monotonic */
 
 /* --- Data ----------------------------------------------------------------------------------------- */
 

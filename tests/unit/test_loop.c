@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
 static struct loop loop;
 
@@ -342,15 +343,6 @@ count_ticks(void *arg)
 	(void)arg;
 	if (++ticks == 5)
 		loop.stop = true;
-}
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
 Test(loop, ticks_come_also_while_it_is_busy)

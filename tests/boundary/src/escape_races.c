@@ -18,8 +18,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "common/clock.h"
 
 #ifndef SIOCGSKNS
 #define SIOCGSKNS 0x894C
@@ -29,15 +30,6 @@ enum { RACE_MS = 1500, SPOT = 100 };
 
 static atomic_bool stop;
 static int sides[2];
-
-static long
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static void *
 flip(void *arg)
