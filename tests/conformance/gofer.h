@@ -1,15 +1,16 @@
-/* The gofer that the whole suite talks to. */
+/* The gofers that the whole suite talks to. */
 #ifndef TESTS_CONFORMANCE_GOFER_H
 #define TESTS_CONFORMANCE_GOFER_H
 
 #include <stdbool.h>
 
 /*
- * Starts BIN/splitsock-gofer with `--policy open` in a directory of its own, waits until it listens, and sets
- * SPLITSOCK_TEST_GOFER, unless that variable is set already. False (with a message) if it does not come up.
+ * Starts two BIN/splitsock-gofer with `--policy open`, each in a directory of its own, and waits until they listen: one on this host's
+ * network, whose URL is then in SPLITSOCK_TEST_GOFER, unless that variable is set already, and one in the network namespace of link.h, whose URL
+ * is in SPLITSOCK_TEST_LINK_GOFER, and a process in that namespace in SPLITSOCK_TEST_LINK_PID. False (with a message) if one does not come up.
  */
-bool gofer_start(const char *bin);
-/* Stops it, if gofer_start() started it, and removes its directory. False if it did not survive the suite. */
-bool gofer_stop(void);
+bool gofers_start(const char *bin);
+/* Stops those that gofers_start() started, and removes their directories. False if one did not survive the suite. */
+bool gofers_stop(void);
 
 #endif

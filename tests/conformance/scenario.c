@@ -1,6 +1,7 @@
 /* The list of scenarios, and what they prepare, wait for and talk to. */
 #include "tests/conformance/scenario.h"
 
+#include <net/if.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -57,12 +58,27 @@ literal(const char *host, uint16_t port)
 	return result;
 }
 
-bool loopback_is_mapped;
+struct address
+link_local(const char *interface, uint16_t port)
+{
+	struct address result = literal(strcmp(interface, LINK_NAME) == 0 ? LINK_ADDRESS : LINK_OTHER_ADDRESS, port);
+	unsigned index = if_nametoindex(interface);
+
+	must(interface, index ? 0 : -1);
+	((struct sockaddr_in6 *)&result.storage)->sin6_scope_id = index;
+	return result;
+}
+
+enum loopback_kind loopback_kind;
 
 struct address
 loopback(int family, uint16_t port)
 {
-	return literal(family == AF_INET ? "127.0.0.1" : loopback_is_mapped ? "::ffff:127.0.0.1" : "::1", port);
+	if (family == AF_INET)
+		return literal("127.0.0.1", port);
+	if (loopback_kind == LOOPBACK_LINK_LOCAL)
+		return link_local(LINK_NAME, port);
+	return literal(loopback_kind == LOOPBACK_MAPPED ? "::ffff:127.0.0.1" : "::1", port);
 }
 
 struct address

@@ -35,6 +35,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "tests/conformance/link.h"
 
 enum {
 	SCENARIO_SECONDS = 10, /* then the scenario prints TIMED OUT and exits 3 */
@@ -75,12 +76,20 @@ const struct scenario *scenario_first(void);
 	}                                                                                  \
 	static void scenario_##area##_##name(int family)
 
-/* And once more, as "area/name_mapped": sockets of IPv6 that speak IPv4, since loopback(AF_INET6) is ::ffff:127.0.0.1 there. */
-#define SCENARIO_V4_V6_MAPPED(area, name)                                                  \
+/*
+ * And twice more, of IPv6 sockets with other addresses: as "area/name_mapped", where loopback(AF_INET6) is ::ffff:127.0.0.1, so that they speak
+ * IPv4, and as "area/name_link_local", where it is LINK_ADDRESS with its scope id.
+ */
+#define SCENARIO_EVERY_ADDRESS(area, name)                                                 \
 	static void scenario_##area##_##name(int family);                                  \
 	SCENARIO_ENTRY_(scenario_##area##_##name##_mapped, #area "/" #name "_mapped")      \
 	{                                                                                  \
-		loopback_is_mapped = true;                                                 \
+		loopback_kind = LOOPBACK_MAPPED;                                           \
+		scenario_##area##_##name(AF_INET6);                                        \
+	}                                                                                  \
+	SCENARIO_ENTRY_(scenario_##area##_##name##_link_local, #area "/" #name "_link_local") \
+	{                                                                                  \
+		loopback_kind = LOOPBACK_LINK_LOCAL;                                       \
 		scenario_##area##_##name(AF_INET6);                                        \
 	}                                                                                  \
 	SCENARIO_V4_V6(area, name)
@@ -136,8 +145,15 @@ struct address {
 };
 #define SA(address) ((struct sockaddr *)&(address)->storage)
 
-extern bool loopback_is_mapped;
+/* What loopback(AF_INET6) gives. */
+extern enum loopback_kind {
+	LOOPBACK_PLAIN,  /* ::1 */
+	LOOPBACK_MAPPED, /* ::ffff:127.0.0.1 */
+	LOOPBACK_LINK_LOCAL,
+} loopback_kind;
 struct address loopback(int family, uint16_t port);
+/* Of link.h, on the named end of the cable, with that end's scope id. */
+struct address link_local(const char *interface, uint16_t port);
 struct address wildcard(int family, uint16_t port);
 struct address literal(const char *host, uint16_t port); /* numeric host */
 struct address local_of(int fd);

@@ -76,7 +76,7 @@ datagram_readable(int family)
 	X(calls, readable)
 
 #define STATE_SCENARIO(calls, which)                                                        \
-	SCENARIO_V4_V6_MAPPED(datagram_state, calls##_##which)                                     \
+	SCENARIO_EVERY_ADDRESS(datagram_state, calls##_##which)                     \
 	{                                                                                   \
 		int fd = datagram_##which(family);                                          \
                                                                                             \

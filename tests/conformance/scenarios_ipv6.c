@@ -1,9 +1,6 @@
 /* What only IPv6 has: mapped addresses, dual stack, scopes. */
 #include "tests/conformance/scenario.h"
 
-#include <ifaddrs.h>
-#include <net/if.h>
-
 static int
 dual_listener(bool v6only)
 {
@@ -152,19 +149,6 @@ SCENARIO(ipv6, wildcard_conflict)
 	observe_call("v6only", rc);
 }
 
-SCENARIO(ipv6, link_local_without_scope)
-{
-	int tcp = tcp_socket(AF_INET6), udp = udp_socket(AF_INET6);
-	struct address at = literal("fe80::1", 80);
-
-	observe_call("tcp bind", bind(tcp, SA(&at), at.length));
-	observe_call("tcp connect", connect_fd(tcp, &at));
-	observe_call("udp bind", bind(udp, SA(&at), at.length));
-	observe_call("udp connect", connect_fd(udp, &at));
-	((struct sockaddr_in6 *)&at.storage)->sin6_scope_id = 99999;
-	observe_call("bind, no such scope", bind(tcp, SA(&at), at.length));
-}
-
 SCENARIO(ipv6, short_sockaddr)
 {
 	int fd = tcp_socket(AF_INET6);
@@ -204,112 +188,4 @@ SCENARIO(ipv6, multicast_without_interface)
 
 	observe_call("tcp connect", connect_fd(tcp, &at));
 	observe_call("udp bind", bind(udp_socket(AF_INET6), SA(&at), at.length));
-}
-
-/* This machine's own link-local address with its scope; false where no interface has one. */
-static bool
-link_local(struct address *at)
-{
-	struct ifaddrs *list;
-	bool found = false;
-
-	must("getifaddrs", getifaddrs(&list));
-	for (struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
-		const struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)i->ifa_addr;
-
-		found = in6 && in6->sin6_family == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&in6->sin6_addr) && (i->ifa_flags & IFF_RUNNING);
-		if (found) {
-			*at = (struct address){.length = sizeof *in6};
-			memcpy(&at->storage, in6, sizeof *in6);
-		}
-	}
-	freeifaddrs(list);
-	OBSERVE("link-local address %d", found);
-	return found;
-}
-
-static void
-set_scope(struct address *at, uint32_t scope)
-{
-	((struct sockaddr_in6 *)&at->storage)->sin6_scope_id = scope;
-}
-
-static void
-set_port(struct address *at, int bound)
-{
-	struct address local = local_of(bound);
-
-	((struct sockaddr_in6 *)&at->storage)->sin6_port = ((struct sockaddr_in6 *)&local.storage)->sin6_port;
-}
-
-SCENARIO(ipv6, link_local_stream)
-{
-	int listener = tcp_socket(AF_INET6), client = tcp_socket(AF_INET6), server;
-	struct address at, from = {.length = sizeof from.storage};
-	uint32_t scope;
-
-	if (!link_local(&at))
-		return;
-	scope = ((struct sockaddr_in6 *)&at.storage)->sin6_scope_id;
-	set_scope(&at, 0);
-	observe_call("bind, no scope", bind(listener, SA(&at), at.length));
-	set_scope(&at, 99999);
-	observe_call("bind, no such scope", bind(listener, SA(&at), at.length));
-	set_scope(&at, 1);
-	observe_call("bind, another's scope", bind(tcp_socket(AF_INET6), SA(&at), at.length));
-	set_scope(&at, scope);
-	observe_call("bind", bind(listener, SA(&at), at.length));
-	observe_local("listener", listener);
-	must("listen", listen(listener, 5));
-	set_port(&at, listener);
-	set_scope(&at, 0);
-	observe_call("connect, no scope", connect_fd(tcp_socket(AF_INET6), &at));
-	set_scope(&at, scope);
-	observe_call("connect", connect_fd(client, &at));
-	observe_local("client", client);
-	observe_peer("client", client);
-	wait_for(listener, POLLIN);
-	server = observe_fd("accept", accept(listener, SA(&from), &from.length));
-	observe_address("from", &from.storage, from.length);
-	observe_local("server", server);
-	observe_peer("server", server);
-	send_text(client, "scoped");
-	observe_recv("server", server, 10, 0);
-	client = tcp_socket(AF_INET6);
-	observe_set_option("SO_BINDTOIFINDEX", client, SOL_SOCKET, SO_BINDTOIFINDEX, (int)scope);
-	set_scope(&at, 0);
-	observe_call("connect, the device says it", connect_fd(client, &at));
-	observe_peer("client", client);
-}
-
-SCENARIO(ipv6, link_local_datagram)
-{
-	int receiver = udp_socket(AF_INET6), sender = udp_socket(AF_INET6);
-	struct address at;
-	uint32_t scope;
-
-	if (!link_local(&at))
-		return;
-	scope = ((struct sockaddr_in6 *)&at.storage)->sin6_scope_id;
-	must("bind", bind(receiver, SA(&at), at.length));
-	observe_local("receiver", receiver);
-	set_port(&at, receiver);
-	set_scope(&at, 0);
-	observe_call("sendto, no scope", sendto(sender, "x", 1, 0, SA(&at), at.length));
-	set_scope(&at, 99999);
-	observe_call("sendto, no such scope", sendto(sender, "x", 1, 0, SA(&at), at.length));
-	set_scope(&at, scope);
-	observe_call("sendto", sendto(sender, "scoped", 6, 0, SA(&at), at.length));
-	wait_for(receiver, POLLIN);
-	observe_recvfrom("receiver", receiver, 10, 0);
-	observe_call("connect", connect_fd(sender, &at));
-	observe_local("sender", sender);
-	observe_peer("sender", sender);
-	send_text(sender, "connected");
-	wait_for(receiver, POLLIN);
-	observe_recvfrom("receiver", receiver, 20, 0);
-	sender = udp_socket(AF_INET6);
-	observe_set_option("IPV6_UNICAST_IF", sender, IPPROTO_IPV6, IPV6_UNICAST_IF, (int)htonl(scope));
-	set_scope(&at, 0);
-	observe_call("sendto, IPV6_UNICAST_IF says it", sendto(sender, "if", 2, 0, SA(&at), at.length));
 }

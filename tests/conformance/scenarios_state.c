@@ -1,6 +1,6 @@
 /*
- * Every state of a stream socket × every call: state/CALLS_STATE_v4 and …_v6. Each group of calls meets the state afresh, since an
- * error is often told once. Nothing here blocks: the socket is non-blocking.
+ * Every state of a stream socket × every call: state/CALLS_STATE_v4, …_v6, …_mapped and …_link_local. Each group of calls meets
+ * the state afresh, since an error is often told once. Nothing here blocks: the socket is non-blocking.
  */
 #include "tests/conformance/state.h"
 
@@ -23,7 +23,7 @@
 	X(calls, dissolved)
 
 #define STATE_SCENARIO(calls, which)                                                        \
-	SCENARIO_V4_V6_MAPPED(state, calls##_##which)                                              \
+	SCENARIO_EVERY_ADDRESS(state, calls##_##which)                              \
 	{                                                                                   \
 		calls(stream_##which(family), family);                                      \
 	}

@@ -2,7 +2,8 @@
  * Runs every scenario on the bare kernel and through splitsock-run, and compares what they observed.
  *
  * SPLITSOCK_BIN          where the programs are (build/bin)
- * SPLITSOCK_TEST_GOFER   URL of the gofer to use; without it one is started for the run of the suite
+ * SPLITSOCK_TEST_GOFER   URL of the gofer to use; without it one is started for the run of the suite. Link-local addresses always have
+ *                        one of the suite's own
  * SPLITSOCK_TEST_FILTER  only scenarios whose names contain this text
  */
 #include "tests/conformance/compare.h"
@@ -33,20 +34,39 @@ bin_directory(void)
 	return bin ? bin : "build/bin";
 }
 
+/* Whether it is one that runs in the namespace of link.h. */
+static bool
+on_link(const char *scenario)
+{
+	return strstr(scenario, "link_local") != NULL;
+}
+
 static bool
 run_bare(struct outcome *outcome, const char *first, const char *second, const char *third, const char *fourth)
 {
 	char program[512];
-	char *arguments[] = {program, (char *)first, (char *)second, (char *)third, (char *)fourth, NULL};
+	char *arguments[12], **next = arguments;
 
+	if (on_link(first)) {
+		*next++ = "/usr/bin/nsenter";
+		*next++ = "--target";
+		*next++ = getenv("SPLITSOCK_TEST_LINK_PID");
+		*next++ = "--net";
+		if (geteuid() != 0) {
+			*next++ = "--user";
+			*next++ = "--preserve-credentials";
+		}
+	}
 	snprintf(program, sizeof program, "%s/conformance-scenarios", bin_directory());
+	*next++ = program;
+	memcpy(next, (char *[]){(char *)first, (char *)second, (char *)third, (char *)fourth, NULL}, 5 * sizeof *next);
 	return outcome_of(outcome, arguments, RUN_SECONDS);
 }
 
 static bool
 run_through(struct outcome *outcome, const char *first, const char *second)
 {
-	const char *url = getenv("SPLITSOCK_TEST_GOFER");
+	const char *url = getenv(on_link(first) ? "SPLITSOCK_TEST_LINK_GOFER" : "SPLITSOCK_TEST_GOFER");
 	char run[512], program[512];
 	char *arguments[] = {run,     "--isolate",   "--gofer",      (char *)(url ? url : ""), "--",
 	                     program, (char *)first, (char *)second, NULL};
@@ -266,12 +286,12 @@ main(int argc, char **argv)
 	int result = 0;
 
 	if (criterion_handle_args(argc, argv, true)) {
-		if (!gofer_start(bin_directory())) {
+		if (!gofers_start(bin_directory())) {
 			criterion_finalize(tests);
 			return 1;
 		}
 		result = !criterion_run_all_tests(tests);
-		if (!gofer_stop())
+		if (!gofers_stop())
 			result = 1;
 	}
 	criterion_finalize(tests);
