@@ -211,8 +211,11 @@ static enum outcome
 connect_datagram(struct sock *sock, const struct sockaddr_storage *address, socklen_t len, struct answer *answer)
 {
 	if (connect(sock->host.fd, (const struct sockaddr *)address, len) < 0) {
+		int error = errno;
+
 		count_session(sock->session, COUNTER_CONNECTS_FAILED, 1);
-		return fail(answer, errno);
+		answer_local(sock, answer); /* it has got a port all the same */
+		return fail(answer, error);
 	}
 	sock->has_peer = address->ss_family != AF_UNSPEC;
 	resolver_note_peer(sock, sock->has_peer ? (const struct sockaddr *)address : NULL);
