@@ -3,7 +3,7 @@
 . "$(dirname "$0")/lib.sh"
 need dnsmasq dig unshare getent busybox curl python3
 need_helper tests-fetch tests-fetch-musl tests-go-static tests-go-cgo
-[[ $(id -u) == 0 ]] || skip "a name server on port 53 needs root"
+need_root "a name server on port 53 needs root"
 ns=127.$((RANDOM % 200 + 10)).$((RANDOM % 250 + 1)).53     # resolv.conf cannot name a port, so the address is what differs
 read -r pw pi < <(free_ports 2)
 long=$(printf 'x%.0s' {1..200})
@@ -30,7 +30,7 @@ private() {
         mount --bind "$0/$f" /etc/$f || exit 99; done; exec "$@"' "$T" "$@"
 }
 named() { private $RUN "$@"; }
-[[ $(status_of private true 2>/dev/null) == 0 ]] || skip "cannot bind-mount over /etc/resolv.conf"
+[[ $(status_of private true 2>/dev/null) == 0 ]] || fail "cannot bind-mount over /etc/resolv.conf: run this where root may make mount namespaces (unshare -m)"
 
 step "dig"
 d="inside dig @$ns +time=3 +tries=2 +short"

@@ -1,7 +1,8 @@
 # shellcheck shell=bash
 # Sourced by every program test. A test starts real programs, "inside" behind the command prefix in $RUN
 # (splitsock-run and its options; nothing at all when the bare kernel is the oracle) and "outside" without it,
-# and checks what came out. Exit status: 0 passed, 77 cannot run on this machine, anything else failed.
+# and checks what came out. Exit status: 0 passed, anything else failed. What is missing is a failure, too, with a sentence that
+# says what to do about it: nothing is skipped.
 set -euo pipefail
 exec </dev/null                     # `timeout` moves its command to the background, where reading a tty stops it
 export LC_ALL=C PATH="$PATH:/usr/sbin:/sbin"
@@ -19,8 +20,9 @@ at_exit=()                          # commands for then, once they have ended
 
 step() { echo "- $*"; }
 fail() { trap - ERR; echo "FAIL: $*" >&2; tail -n 20 "$T"/*.log >&2 2>/dev/null || true; exit 1; }
-skip() { echo "SKIP: $*"; exit 77; }
 need() { local c; for c; do command -v "$c" >/dev/null || fail "$c is not installed: run deploy/install-packages.sh"; done; }
+# need_root WHY
+need_root() { [[ $(id -u) == 0 ]] || fail "$*: run this as root"; }
 need_helper() { local c; for c; do [[ -x $bin/$c ]] || fail "$bin/$c was not built"; done; }
 
 # Word splitting of $RUN is wanted: it is a prefix, not a command.
@@ -130,8 +132,9 @@ until_true() {
     return 1
 }
 
-# can_setuid: may a program inside become another user? In a user namespace that maps one user it cannot.
-can_setuid() {
-    [[ $(id -u) == 0 ]] || return 1
-    [[ $(inside cat /proc/self/uid_map | awk '$3 > 65534' | wc -l) == 1 ]]
+# need_setuid WHY: may a program inside become another user? splitsock-run maps every user if it is root, unless it is root of a namespace with fewer.
+need_setuid() {
+    need_root "$*"
+    [[ $(inside cat /proc/self/uid_map | awk '$3 > 65534' | wc -l) == 1 ]] ||
+        fail "$*, and the user namespace here has too few users: run this as root of the machine, or of a container with at least 65536 users"
 }

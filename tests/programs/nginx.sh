@@ -48,8 +48,8 @@ exercise() {
 
 user=""
 if [[ $(id -u) == 0 ]]; then
-    user=root
-    if can_setuid; then user=www-data; else echo "note: the user namespace inside maps one user, so its nginx runs as root"; fi
+    need_setuid "nginx becomes another user"
+    user=www-data
 fi
 read -r po pi pr < <(free_ports 3)
 

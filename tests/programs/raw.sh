@@ -3,7 +3,7 @@
 # veth between them: h0, 10.77.0.1 and fd77::1, and p0, 10.77.0.2 and fd77::2. A root gofer is in "host"; inside is an ordinary
 # user behind it or, on the bare kernel, root in "host".
 . "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
-[[ $(id -u) == 0 ]] || fail "it takes root to make network namespaces"
+need_root "it takes root to make network namespaces"
 need ip setpriv python3
 
 HOST=splitsock-host-$$ PEER=splitsock-peer-$$

@@ -2,11 +2,10 @@
 # FTP, whose data connections go either way: vsftpd, lftp and curl, passive and active, with either end inside.
 . "$(dirname "$0")/../lib.sh"
 need vsftpd lftp curl
-[[ $(id -u) == 0 ]] || skip "vsftpd needs root"
+need_setuid "vsftpd needs root, and becomes other users"
 data "$T/big" 5000000
 mkdir -p "$T/srv/up" "$T/empty"; cp "$T/big" "$T/srv/"; for i in 1 2 3 4 5 6; do data "$T/srv/f$i" 4000; done
 chown -R www-data: "$T/srv/up"; chmod 755 "$T/srv"
-can_setuid || skip "the user namespace inside maps one user, and vsftpd becomes another"
 # conf PORT
 conf() {
     cat >"$T/$1.conf" <<CONF
