@@ -568,7 +568,7 @@ ss_sendmsg(struct ss *ss, int fd, const struct msghdr *message, int flags)
 		return fail(EDESTADDRREQ);
 	if (link_is_stream(link))
 		return send_stream(link, fd, message, flags);
-	if (!message->msg_name && !message->msg_controllen && !(flags & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB)) && !needs_host)
+	if (!message->msg_name && !message->msg_controllen && !(flags & LINK_SEND_FLAGS) && !needs_host)
 		return sendmsg(fd, &plain, flags);
 	for (size_t i = 0; i < message->msg_iovlen; i++)
 		datagram.size += message->msg_iov[i].iov_len;

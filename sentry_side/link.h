@@ -226,6 +226,11 @@ int link_finish_get_option(struct link *link, int fd, int level, int name, const
 
 /* Room for the control messages of one datagram that the program sends. The kernel's limit, net.core.optmem_max, is higher. */
 #define LINK_CONTROL_SENT_MAX 4096u
+#ifndef MSG_PROBE
+#define MSG_PROBE 0x10
+#endif
+/* With one of these a datagram goes to the gofer as a message: only the host's socket can do what it says, and a link ignores it. */
+#define LINK_SEND_FLAGS (MSG_CONFIRM | MSG_DONTROUTE | MSG_MORE | MSG_OOB | MSG_PROBE | MSG_ZEROCOPY)
 
 /* Checks the control messages of a stream, which carries none, as tcp_sendmsg() does. Returns 0 or a negative errno. */
 int link_check_control(const void *control, size_t len);

@@ -53,9 +53,10 @@ const struct filter_call filter_calls[] = {
 		.name = "sendto",
 		.number = SYS_sendto,
 		.pointer_arg = 4,
-		.case_count = 5,
+		.case_count = 8,
 		.cases = {
 			FLAG(3, MSG_OOB), FLAG(3, MSG_MORE), FLAG(3, MSG_ZEROCOPY), FLAG(3, MSG_FASTOPEN),
+			FLAG(3, MSG_CONFIRM), FLAG(3, MSG_PROBE), FLAG(3, MSG_DONTROUTE),
 			{.test = {FILTER_NULL(4)}, .action = FILTER_ALLOW},
 		},
 		.otherwise = {.action = FILTER_NOTIFY},

@@ -211,6 +211,13 @@ try_send_stream(struct trap *trap)
 	}
 	if (flags & MSG_ZEROCOPY && trap->link->zerocopy && sent)
 		link_count_zerocopy(trap->link);
+	if (trap->call.data.nr == SYS_sendmmsg) {
+		unsigned len = (unsigned)sent;
+
+		/* One of many, which the kernel would also say of the first if the second failed: the program comes again for the rest. */
+		target_write(trap, trap->call.data.args[1] + offsetof(struct mmsghdr, msg_len), &len, sizeof len);
+		sent = 1;
+	}
 	trap_return(trap, sent);
 	return true;
 }
@@ -396,7 +403,7 @@ trap_sendmsg(struct trap *trap)
 	if ((!message.name_at || !message.name_len) && !message.control_len && !is_special(trap, flags)) {
 		if (!link_is_stream(trap->link) && lacks_destination(trap))
 			trap_error(trap, EDESTADDRREQ);
-		else if (!link_is_stream(trap->link) && (flags & MSG_MORE || needs_host(trap)))
+		else if (!link_is_stream(trap->link) && (flags & LINK_SEND_FLAGS || needs_host(trap)))
 			send_datagram(trap, &message, flags);
 		else if (!link_is_stream(trap->link) && !link_is_raw(trap->link) && (error = link_drop_error_notice(trap->link, trap->a)))
 			trap_error(trap, error);
@@ -441,7 +448,7 @@ trap_sendmmsg(struct trap *trap)
 	struct sockaddr_storage names[MESSAGES_MAX];
 	struct pending *pending;
 	size_t count = (uint32_t)trap->call.data.args[2], taken = 0, used = 0, control_used = 0;
-	bool native = !(send_flags(trap) & (MSG_MORE | MSG_ZEROCOPY | MSG_OOB)) && !needs_host(trap);
+	bool native = !(send_flags(trap) & LINK_SEND_FLAGS) && !needs_host(trap);
 	int error = 0;
 
 	if (not_connected(trap) && count) {
@@ -449,7 +456,14 @@ trap_sendmmsg(struct trap *trap)
 		return;
 	}
 	if (link_is_stream(trap->link)) {
-		trap_continue(trap);
+		struct message first;
+
+		/* What the link would not take of a later message ends the call before it. */
+		if (count && take_msghdr(trap, trap->call.data.args[1], &first) == 0 &&
+		    (is_special(trap, send_flags(trap)) || (first.name_at && first.name_len) || first.control_len))
+			send_stream(trap);
+		else
+			trap_continue(trap);
 		return;
 	}
 	for (; taken < count && taken < MESSAGES_MAX && !error; taken++) {

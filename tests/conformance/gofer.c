@@ -49,7 +49,7 @@ static const char link_commands[] =
 	"ip link add " LINK_NAME " type veth peer name " LINK_OTHER_NAME ";"
 	"for i in \"" LINK_NAME " " LINK_ADDRESS "\" \"" LINK_OTHER_NAME " " LINK_OTHER_ADDRESS "\"; do set -- $i;"
 	"echo 0 >/proc/sys/net/ipv6/conf/$1/accept_ra; echo 200 >/proc/sys/net/ipv6/neigh/$1/retrans_time_ms;"
-	"ip link set $1 addrgenmode none up; ip addr add $2/64 dev $1 nodad; done";
+	"ip link set $1 addrgenmode none up; ip addr add $2/64 dev $1 nodad; done; ip addr add " LINK_QUIET_ADDRESS "/64 dev " LINK_NAME " nodad";
 
 static void
 pause_10_ms(void)

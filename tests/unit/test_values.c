@@ -205,8 +205,8 @@ Test(values, every_message_flag_bit)
 		cr_expect_eq(rest, known & host ? 0 : host, "bit %d", bit);
 		wire = 1u << bit;
 		host = host_message_flags(wire, &unknown);
-		cr_expect_eq(unknown, bit < 17 ? 0 : wire, "bit %d", bit);
-		cr_expect_eq(host != 0, bit < 17, "bit %d", bit);
+		cr_expect_eq(unknown, bit < 18 ? 0 : wire, "bit %d", bit);
+		cr_expect_eq(host != 0, bit < 18, "bit %d", bit);
 	}
 	for (int i = 0; i < 10000; i++) {
 		int host = (int)random_number(), rest;
