@@ -3,8 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "common/log.h"
 #include "gofer/policy_index.h"
 #include "gofer/route.h"
@@ -24,15 +24,6 @@ struct rewrites {
 	struct rewrite list[REWRITES_MAX];
 	unsigned count, next;
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 /* ---- addresses ---------------------------------------------------------------------------------- */
 
@@ -102,7 +93,7 @@ static enum policy_reach
 reach_of(struct sock *sock, const struct policy_question *question, uint32_t scope)
 {
 	struct reach_seen *seen = &sock->reach_seen;
-	int64_t now = now_ms();
+	int64_t now = now_ms_coarse();
 	uint8_t forms[POLICY_FORMS_MAX][16];
 	enum policy_reach reach = REACH_AWAY;
 	size_t count;
@@ -127,7 +118,7 @@ ask(struct sock *sock, struct policy_question *question, uint32_t scope)
 	const char *names[NAMES_OF_ADDRESS_MAX];
 
 	question->names = names;
-	question->name_count = names_of(&sock->session->names, question->address, now_ms(), names);
+	question->name_count = names_of(&sock->session->names, question->address, now_ms_coarse(), names);
 	if (question->operation == POLICY_CONNECT || question->operation == POLICY_SEND)
 		question->reach = reach_of(sock, question, scope);
 	return policy_decide(sock->session->entry, question);

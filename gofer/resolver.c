@@ -3,8 +3,8 @@
 #include <arpa/nameser.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "common/clock.h"
 #include "gofer/dns.h"
 
 struct query {
@@ -24,15 +24,6 @@ struct resolver {
 	uint8_t *answer;
 	size_t len;
 };
-
-static int64_t
-now_ms(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
-}
 
 static bool
 split(const struct sockaddr *name, uint8_t address[16], uint16_t *port)

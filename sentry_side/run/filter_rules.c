@@ -7,6 +7,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "sentry_side/link.h"
+
 #define ALWAYS(call, how, what) {.name = #call, .number = SYS_##call, .pointer_arg = -1, .otherwise = {.action = (how), .error = (what)}}
 #define TRAPPED(call) ALWAYS(call, FILTER_NOTIFY, 0)
 #define EQUAL(number, number_value) {.arg = (number), .mask = UINT32_MAX, .value = (number_value)}
