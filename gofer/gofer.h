@@ -11,6 +11,7 @@
 #include "gofer/interfaces.h"
 #include "gofer/loop.h"
 #include "gofer/policy.h"
+#include "gofer/ring_guard.h"
 
 /* A client that has not said Hello by then, or a link that has not named its socket, is dropped. */
 #define HANDSHAKE_MS 5000
@@ -61,6 +62,7 @@ struct gofer {
 	uint32_t route_sequence;
 	int host_ns; /* our own network namespace; 0: not opened */
 	int own_cgroup; /* a directory; 0: not left. See ring_limit.c */
+	struct ring_guard ring_guard;
 };
 
 /*

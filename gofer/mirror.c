@@ -33,6 +33,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "gofer/audit.h"
 #include "gofer/capture_filter.h"
 #include "gofer/port.h"
 #include "gofer/ring_limit.h"
@@ -503,8 +504,10 @@ mirror_open_socket(struct session *session, int type, int protocol)
 	}
 	/* Rings are memory that the kernel charges to nobody: without a limit on them no packet socket leaves this process. */
 	error = ring_limit_start(gofer);
-	if (error)
+	if (error) {
+		audit_denied(session, "packet socket", "with rings", "their memory cannot be limited here, and foreign_rings does not grant that");
 		return error;
+	}
 	if (!session->mirror)
 		session->mirror = mirror_new(session, &error);
 	if (!session->mirror)

@@ -50,7 +50,7 @@ policy_open(struct policy *policy)
 		.packet_count = 1,
 		.packet_sockets = POLICY_PACKET_SOCKETS,
 	};
-	*policy = (struct policy){.entries = entry, .entry_count = 1, .open = true, .ring_bytes = POLICY_RING_BYTES};
+	*policy = (struct policy){.entries = entry, .entry_count = 1, .open = true, .ring_bytes = POLICY_RING_BYTES, .foreign_rings = true};
 	return 0;
 }
 

@@ -143,6 +143,7 @@ struct policy {
 	size_t entry_count;
 	bool open;                        /* it is `open` */
 	uint64_t ring_bytes;              /* memory of one ring of a packet socket; 0: no rings */
+	bool foreign_rings;               /* packet sockets also where that cannot hold in system calls of another ABI: see ring_guard.c */
 };
 
 /* Defaults of the file, and what `open` grants. */

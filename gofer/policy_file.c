@@ -360,6 +360,12 @@ read_ring_bytes(struct reading *reading, const struct tree_node *node, void *int
 }
 
 static int
+read_foreign_rings(struct reading *reading, const struct tree_node *node, void *into)
+{
+	return read_choice(reading, node, "refuse", "unlimited", &((struct policy *)into)->foreign_rings);
+}
+
+static int
 read_clients(struct reading *reading, const struct tree_node *node, void *into)
 {
 	struct policy *policy = into;
@@ -387,6 +393,7 @@ read_clients(struct reading *reading, const struct tree_node *node, void *into)
 static const struct key file_keys[] = {
 	{"version", true, read_version},
 	{"ring_bytes", false, read_ring_bytes},
+	{"foreign_rings", false, read_foreign_rings},
 	{"clients", true, read_clients},
 };
 

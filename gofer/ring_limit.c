@@ -4,8 +4,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/if_packet.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,21 +17,9 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "gofer/capture_filter.h"
+#include "gofer/ebpf.h"
 #include "gofer/gofer.h"
-
-/* <linux/filter.h> of the kernel's own sources has these macros; no package of headers does. */
-#define INSN(op, to, from, offset, immediate) \
-	((struct bpf_insn){.code = (op), .dst_reg = (to), .src_reg = (from), .off = (offset), .imm = (immediate)})
-#define LOAD32(to, from, offset) INSN(BPF_LDX | BPF_W | BPF_MEM, to, from, offset, 0)
-#define LOAD64(to, from, offset) INSN(BPF_LDX | BPF_DW | BPF_MEM, to, from, offset, 0)
-#define MOVE(to, from) INSN(BPF_ALU64 | BPF_MOV | BPF_X, to, from, 0, 0)
-#define SET(to, value) INSN(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value)
-#define ADD(to, value) INSN(BPF_ALU64 | BPF_ADD | BPF_K, to, 0, 0, value)
-#define MULTIPLY(to, from) INSN(BPF_ALU64 | BPF_MUL | BPF_X, to, from, 0, 0)
-#define IF_EQUAL(reg, value, skip) INSN(BPF_JMP | BPF_JEQ | BPF_K, reg, 0, skip, value)
-#define UNLESS_EQUAL(reg, value, skip) INSN(BPF_JMP | BPF_JNE | BPF_K, reg, 0, skip, value)
-#define IF_ABOVE(reg, other, skip) INSN(BPF_JMP | BPF_JGT | BPF_X, reg, other, skip, 0)
-#define EXIT INSN(BPF_JMP | BPF_EXIT, 0, 0, 0, 0)
+#include "gofer/ring_guard.h"
 
 /* No ring is asked for with more bytes, and a page has more. */
 #define VALUE_MAX 1024
@@ -63,8 +51,7 @@ load_program(uint64_t limit)
 		LOAD32(BPF_REG_5, BPF_REG_3, offsetof(struct tpacket_req, tp_block_nr)),
 		INSN(BPF_JMP32 | BPF_JSLT | BPF_K, BPF_REG_4, 0, 5, 0), /* a negative size: so is that */
 		MULTIPLY(BPF_REG_4, BPF_REG_5),
-		INSN(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_5, 0, 0, (int32_t)(uint32_t)limit),
-		INSN(0, 0, 0, 0, (int32_t)(limit >> 32)),
+		SET64(BPF_REG_5, limit),
 		INSN(BPF_JMP | BPF_JLE | BPF_X, BPF_REG_4, BPF_REG_5, 1, 0),
 		SET(BPF_REG_0, 0), /* EPERM */
 		EXIT,
@@ -111,15 +98,18 @@ move_to(int directory)
 	return fd < 0 || write(fd, "0", 1) != 1 ? -errno : 0;
 }
 
-/* Those that a killed gofer has left are empty, and only those can be removed. */
+/* Those that a killed gofer has left are empty, and only those can be removed. One that starts has not moved into its own yet. */
 static void
 remove_stale(int own)
 {
 	DIR *directory = fdopendir(dup(own));
 
-	for (struct dirent *entry; directory && (entry = readdir(directory));)
-		if (strncmp(entry->d_name, CGROUP_PREFIX, sizeof CGROUP_PREFIX - 1) == 0)
+	for (struct dirent *entry; directory && (entry = readdir(directory));) {
+		int pid;
+
+		if (sscanf(entry->d_name, CGROUP_PREFIX "%d", &pid) == 1 && kill(pid, 0) < 0 && errno == ESRCH)
 			unlinkat(own, entry->d_name, AT_REMOVEDIR);
+	}
 	if (directory)
 		closedir(directory);
 }
@@ -128,14 +118,17 @@ static int
 enter_limited(struct gofer *gofer, int own, const char *name)
 {
 	_cleanup_close_ int program = load_program(gofer->policy->ring_bytes), group = -1;
+	struct stat st;
 
 	if (program < 0)
 		return program;
 	if (mkdirat(own, name, 0755) < 0)
 		return -errno;
 	group = openat(own, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (group < 0 || bpf_prog_attach(program, group, BPF_CGROUP_SETSOCKOPT, 0) < 0)
+	if (group < 0 || fstat(group, &st) < 0 || bpf_prog_attach(program, group, BPF_CGROUP_SETSOCKOPT, 0) < 0)
 		return -errno;
+	/* The number of the directory is the cgroup's. */
+	ring_guard_start(&gofer->ring_guard, st.st_ino);
 	return move_to(group);
 }
 
@@ -145,15 +138,13 @@ cgroup_name(char name[64])
 	snprintf(name, 64, CGROUP_PREFIX "%d", (int)getpid());
 }
 
-int
-ring_limit_start(struct gofer *gofer)
+static int
+start_limit(struct gofer *gofer)
 {
 	_cleanup_close_ int own = -1;
 	char name[64];
 	int error;
 
-	if (gofer->own_cgroup > 0)
-		return 0;
 	own = open_own_cgroup();
 	if (own < 0) {
 		error = -errno;
@@ -165,11 +156,20 @@ ring_limit_start(struct gofer *gofer)
 	error = enter_limited(gofer, own, name);
 	if (error) {
 		log_warning("no packet sockets: the limit on their rings cannot be set: %s", strerror(-error));
+		ring_guard_stop(&gofer->ring_guard);
 		unlinkat(own, name, AT_REMOVEDIR);
 		return error == -ENOMEM ? error : -EPERM;
 	}
 	gofer->own_cgroup = take_fd(&own);
 	return 0;
+}
+
+int
+ring_limit_start(struct gofer *gofer)
+{
+	int error = gofer->own_cgroup > 0 ? 0 : start_limit(gofer);
+
+	return error ? error : gofer->ring_guard.holds || gofer->policy->foreign_rings ? 0 : -EPERM;
 }
 
 void
@@ -198,6 +198,7 @@ ring_limit_stop(struct gofer *gofer)
 	cgroup_name(name);
 	if (move_to(gofer->own_cgroup) < 0 || unlinkat(gofer->own_cgroup, name, AT_REMOVEDIR) < 0)
 		log_warning("cgroup %s is left behind: %s", name, strerror(errno));
+	ring_guard_stop(&gofer->ring_guard);
 	close(gofer->own_cgroup);
 	gofer->own_cgroup = 0;
 }

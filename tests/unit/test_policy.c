@@ -65,6 +65,7 @@ Test(policy, open_names_everybody_and_grants_everything)
 	cr_assert(open_policy.open);
 	cr_assert_eq(open_policy.entry_count, 1);
 	cr_assert_eq(open_policy.ring_bytes, POLICY_RING_BYTES);
+	cr_assert(open_policy.foreign_rings);
 	cr_assert_eq(open_entry->packet_sockets, POLICY_PACKET_SOCKETS);
 	cr_assert_str_eq(open_entry->name, "open");
 	cr_assert_eq(entry_of(&open_policy, 1), open_entry);

@@ -76,6 +76,7 @@ Test(policy_file, all_of_it)
 	cr_assert_not_null(nobody);
 	load_good("version: 1\n"
 	          "ring_bytes: 1M\n"
+	          "foreign_rings: unlimited\n"
 	          "clients:\n"
 	          "  - name: capture\n"
 	          "    users: [nobody, 1000]\n"
@@ -101,6 +102,7 @@ Test(policy_file, all_of_it)
 	          "  - {name: rest, users: \"*\"}\n");
 	cr_expect_not(policy.open);
 	cr_expect_eq(policy.ring_bytes, 1024 * 1024);
+	cr_expect(policy.foreign_rings);
 	cr_assert_eq(policy.entry_count, 2);
 	entry = &policy.entries[0];
 	cr_expect_eq(entry_of(&policy, nobody->pw_uid), entry);
@@ -226,6 +228,7 @@ static const struct {
 	{"version: 1\nclients:\n", ":2:9: a list is needed here, not a single value"},
 	{"version: 1\nclients: {}\n", ":2:10: a list is needed here, not a mapping"},
 	{"version: 1\nclients: [a]\n", ":2:11: a mapping is needed here, not a single value"},
+	{"foreign_rings: true\n" CLIENT, ":1:16: \"refuse\" or \"unlimited\" is needed here, not \"true\""},
 	{"ring_bytes: -1\n" CLIENT, ":1:13: a number from 0 to 1073741824, perhaps with K, M or G, is needed here"},
 	{"ring_bytes: 2G\n" CLIENT, ":1:13: a number from 0 to 1073741824, perhaps with K, M or G, is needed here"},
 	{"ring_bytes: 1T\n" CLIENT, ":1:13: a number from 0 to 1073741824, perhaps with K, M or G, is needed here"},
@@ -450,6 +453,7 @@ Test(policy_file, the_manual_has_the_real_defaults)
 		const char *section, *key, *real;
 	} rows[] = {
 		{"The file", "ring_bytes", ring},
+		{"The file", "foreign_rings", policy.foreign_rings ? "unlimited" : "refuse"},
 		{"A client", "sockets", entry->sockets ? "open" : "none"},
 		{"A client", "packet_sockets", sockets},
 		{"Raw sockets", "headers", entry->raw.header ? "own" : "none"},
