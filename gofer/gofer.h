@@ -55,6 +55,7 @@ struct gofer {
 	/* packet sockets: see mirror.c */
 	struct mirror *mirrors;
 	size_t mirror_count, ports;
+	struct packet_rate *packet_rates; /* see packet_rate.c */
 	struct watch mirror_timer;
 	struct interfaces interfaces;
 	struct frame_batch *frames; /* for one read at a time */

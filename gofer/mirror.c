@@ -35,6 +35,7 @@
 #include "common/log.h"
 #include "gofer/audit.h"
 #include "gofer/capture_filter.h"
+#include "gofer/packet_rate.h"
 #include "gofer/port.h"
 #include "gofer/ring_limit.h"
 
@@ -594,6 +595,7 @@ mirrors_free(struct gofer *gofer)
 {
 	while (gofer->mirrors)
 		mirror_free(gofer->mirrors);
+	packet_rates_free(gofer);
 	if (gofer->mirror_timer.fd > 0)
 		loop_close(&gofer->loop, &gofer->mirror_timer);
 	interfaces_stop(&gofer->interfaces);

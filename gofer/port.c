@@ -105,8 +105,7 @@ may_pass(struct port *port, enum frame_direction direction, const struct framed 
 			tell_denied(port, now);
 		return false;
 	}
-	if (!bucket_take(&port->frames[direction], grant->frames_per_second, 1, now) ||
-	    !bucket_take(&port->bytes[direction], grant->bytes_per_second, len, now)) {
+	if (!packet_rate_take(port->rate, direction, len, now)) {
 		count(port, COUNTER_PACKET_OVER_RATE);
 		return false;
 	}
@@ -616,7 +615,8 @@ port_new(struct mirror *mirror, const struct host_interface *interface, const st
 		.inside = {.fd = -1, .ready = loopback ? loopback_ready : tap_ready},
 	};
 	memcpy(port->seen.name, interface->name, sizeof port->seen.name);
-	if (open_host(port) && mirror_enter(mirror) == 0) {
+	port->rate = packet_rate_hold(mirror->gofer, grant, mirror->uid, interface->index);
+	if (port->rate && open_host(port) && mirror_enter(mirror) == 0) {
 		port->inside.fd = loopback ? open_packet(interface->index, ETH_P_ALL, true) : open_tap(interface);
 		error = errno;
 		if (port->inside.fd >= 0)
@@ -636,9 +636,17 @@ port_new(struct mirror *mirror, const struct host_interface *interface, const st
 void
 port_regrant(struct port *port, const struct packet_grant *grant)
 {
+	struct packet_rate *rate;
+
 	if (port->grant == grant)
 		return;
 	port->grant = grant;
+	rate = packet_rate_hold(port->mirror->gofer, grant, port->mirror->uid, port->seen.index);
+	/* Without memory the rates stay as they were. */
+	if (rate) {
+		packet_rate_release(port->rate);
+		port->rate = rate;
+	}
 	/* What the host's socket was set up for is granted anew with the next look. */
 	close_host(port);
 	if (loop_watch(&port->mirror->gofer->loop, &port->inside, grant->send ? EPOLLIN : 0) < 0)
@@ -656,6 +664,7 @@ port_free(struct port *port)
 	close_host(port);
 	closer_take(&gofer->closer, loop_take(&gofer->loop, &port->inside), NULL, 0);
 	port_wish_clear(port);
+	packet_rate_release(port->rate);
 	gofer->ports--;
 	free(port);
 }

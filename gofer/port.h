@@ -9,6 +9,7 @@
 #include "gofer/capture_ring.h"
 #include "gofer/interfaces.h"
 #include "gofer/mirror.h"
+#include "gofer/packet_rate.h"
 
 #define PORT_MEMBERSHIPS_MAX 256u
 
@@ -35,7 +36,7 @@ struct port {
 	struct sock_filter *filter; /* as attached to the host's socket */
 	size_t filter_len;
 	int64_t told_ms; /* when a denial was logged last */
-	struct token_bucket frames[2], bytes[2]; /* by frame_direction */
+	struct packet_rate *rate;
 };
 
 /* Makes the mirror's interface. NULL, and errno is set, if that fails. */
