@@ -71,6 +71,20 @@ has_address(const struct sockaddr *address, const uint8_t ip[16])
 	       memcmp(ip, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, 16) == 0;
 }
 
+/* The last address of an IPv4 network is all of it, whether or not the interface says so. */
+static bool
+has_all(const struct ifaddrs *interface, const uint8_t ip[16])
+{
+	const struct sockaddr_in *in = (const struct sockaddr_in *)(const void *)interface->ifa_addr,
+	                         *mask = (const struct sockaddr_in *)(const void *)interface->ifa_netmask;
+	struct sockaddr_in all = {.sin_family = AF_INET};
+
+	if (!in || !mask || in->sin_family != AF_INET || mask->sin_addr.s_addr == 0xffffffff)
+		return false;
+	all.sin_addr.s_addr = in->sin_addr.s_addr | ~mask->sin_addr.s_addr;
+	return has_address((const struct sockaddr *)&all, ip);
+}
+
 void
 ctl_find_reach(struct policy_question *question)
 {
@@ -84,7 +98,7 @@ ctl_find_reach(struct policy_question *question)
 		for (const struct ifaddrs *at = all; at; at = at->ifa_next) {
 			if (has_address(at->ifa_addr, forms[i]))
 				question->reach = REACH_OWN;
-			else if (question->reach == REACH_AWAY && has_address(at->ifa_broadaddr, forms[i]) && !has_address(at->ifa_addr, forms[i]))
+			else if (question->reach == REACH_AWAY && has_all(at, forms[i]))
 				question->reach = REACH_BROADCAST;
 		}
 	freeifaddrs(all);

@@ -16,7 +16,7 @@
 TestSuite(ctl, .timeout = 60);
 
 /* gofer/admin.h, gofer/gofer.h */
-enum { ADMIN_MS = 5000, TICK_MS = 1000, ADMIN_CONNECTIONS_MAX = 16, ADMIN_REQUEST_MAX = 256 };
+enum { ADMIN_MS = 5000, TICK_MS = 1000, ADMIN_CONNECTIONS_MAX = 16, ADMIN_REQUEST_MAX = 8192 };
 
 static struct gofer gofer;
 static char path[128];
