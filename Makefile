@@ -48,6 +48,7 @@ test-full: build build-asan
 bench: build
 	@$(BUILD)/bin/splitsock-bench $(BENCH_ARGS)
 	@[ -n "$(BENCH_ARGS)" ] || { echo; $(BUILD)/bin/splitsock-bench-frames; }
+	@[ -n "$(BENCH_ARGS)" ] || { echo; $(BUILD)/bin/bench-policy; }
 
 install: build
 	@cmake -S . -B $(BUILD) -DCMAKE_INSTALL_PREFIX=$(abspath $(PREFIX)) >/dev/null

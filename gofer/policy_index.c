@@ -11,6 +11,7 @@
  */
 #include "gofer/policy_index.h"
 
+#include <endian.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -173,11 +174,8 @@ key_of(const uint8_t address[16])
 	uint64_t words[2];
 
 	memcpy(words, address, sizeof words);
-	return (struct key){__builtin_bswap64(words[0]), __builtin_bswap64(words[1])};
+	return (struct key){be64toh(words[0]), be64toh(words[1])};
 }
-#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
-#error "key_of() swaps bytes"
-#endif
 
 static bool
 key_less(struct key a, struct key b)
