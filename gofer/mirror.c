@@ -267,7 +267,7 @@ granted(const struct mirror *mirror, const struct host_interface *interface)
 {
 	bool like_ethernet = interface->type == ARPHRD_ETHER || interface->type == ARPHRD_LOOPBACK;
 
-	return like_ethernet && interface->own.has_mac ? policy_packet(mirror->entry, interface->name) : NULL;
+	return like_ethernet && interface->own.has_mac ? policy_packet(mirror->entry, interface->name, interface->flags & IFF_LOOPBACK) : NULL;
 }
 
 static void

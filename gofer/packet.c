@@ -112,8 +112,8 @@ handle_packet_sync(const struct call *call, const Splitsock__PacketSync *sync)
 		status = SPLITSOCK__STATUS__STATUS_BAD_REQUEST;
 	} else if (sync->interface) {
 		interface = interface_by_index(&session->gofer->interfaces, (int)sync->interface);
-		status = interface && !policy_packet(session->entry, interface->name) ? SPLITSOCK__STATUS__STATUS_DENIED
-		                                                                      : SPLITSOCK__STATUS__STATUS_HOST_ERRNO;
+		status = interface && !policy_packet(session->entry, interface->name, interface->flags & IFF_LOOPBACK)
+		                 ? SPLITSOCK__STATUS__STATUS_DENIED : SPLITSOCK__STATUS__STATUS_HOST_ERRNO;
 		if (status == SPLITSOCK__STATUS__STATUS_DENIED)
 			audit_denied(session, "packet socket on", interface->name, "no packet grant for that interface");
 	} else {

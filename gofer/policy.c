@@ -33,6 +33,7 @@ policy_open(struct policy *policy)
 	}
 	*packet = (struct packet_grant){
 		.interface = "*",
+		.loopback = true,
 		.receive = true,
 		.send = true,
 		.promiscuous = true,
@@ -440,14 +441,15 @@ policy_allows_host_counters(const struct policy_entry *entry)
 }
 
 const struct packet_grant *
-policy_packet(const struct policy_entry *entry, const char *interface)
+policy_packet(const struct policy_entry *entry, const char *interface, bool loopback)
 {
 	const struct packet_grant *every = NULL;
 
 	for (size_t i = 0; entry && i < entry->packet_count; i++) {
 		if (strcmp(entry->packet[i].interface, interface) == 0)
 			return &entry->packet[i];
-		if (strcmp(entry->packet[i].interface, "*") == 0)
+		/* What processes of the host say to each other is more than its networks: somebody has to grant that by its name. */
+		if (strcmp(entry->packet[i].interface, "*") == 0 && (!loopback || entry->packet[i].loopback))
 			every = &entry->packet[i];
 	}
 	return every;

@@ -32,7 +32,8 @@ struct policy_network {
 
 /* Raw access to one of the host's interfaces. */
 struct packet_grant {
-	char interface[IFNAMSIZ];         /* "*": every one */
+	char interface[IFNAMSIZ];         /* "*": every one but the loopback */
+	bool loopback;                    /* with "*": that one, too */
 	bool receive, send;
 	bool promiscuous;                 /* frames that are for other stations, in and out of promiscuous mode */
 	struct policy_numbers ethertypes; /* of every VLAN tag, too */
@@ -205,8 +206,8 @@ bool policy_trusts_resolver(const struct policy_entry *entry, const uint8_t addr
 
 bool policy_has_number(const struct policy_numbers *numbers, uint16_t number);
 
-/* What is granted on this interface, or NULL: the grant that names it, else the one for "*". */
-const struct packet_grant *policy_packet(const struct policy_entry *entry, const char *interface);
+/* What is granted on this interface, or NULL: the grant that names it, else the one for "*". loopback: it has IFF_LOOPBACK. */
+const struct packet_grant *policy_packet(const struct policy_entry *entry, const char *interface, bool loopback);
 
 /* The interface as its owner: what "own" means for sources. */
 struct interface_own {

@@ -401,6 +401,63 @@ GOFER_TEST(packet, nothing_outside_the_grant_in_a_million_tries, start)
 	cr_assert(alive(gofer.pid));
 }
 
+/* ---- the loopback ------------------------------------------------------------------------------- */
+
+static void
+start_every_interface(void)
+{
+	packet_host_make();
+	packet_gofer_start(&gofer, "version: 1\n"
+	                           "foreign_rings: unlimited\n"
+	                           "clients:\n"
+	                           "  - name: every\n"
+	                           "    users: [65534]\n"
+	                           "    packet:\n"
+	                           "      - {interface: \"*\", receive: true, send: true, ethertypes: any}\n");
+}
+
+static int
+try_the_loopback(void)
+{
+	static const uint8_t nobody[6] = {2, 0, 0, 0, 0, 1};
+	struct packet_client packet;
+	unsigned long public = 0;
+	int fd;
+
+	packet_client_open(&packet, &gofer);
+	fd = open_packet_socket(&packet);
+	if (ask_sync(&packet, 1) != SPLITSOCK__STATUS__STATUS_DENIED)
+		return 1;
+	for (int i = 0; i < 200; i++) {
+		struct sockaddr_ll to = {.sll_family = AF_PACKET, .sll_ifindex = 1 + i % 2};
+		uint8_t frame[60] = {[12] = GRANTED_TYPE >> 8, GRANTED_TYPE & 255};
+
+		memcpy(frame + ETH_ALEN, nobody, ETH_ALEN);
+		sendto(fd, frame, sizeof frame, MSG_DONTWAIT, (struct sockaddr *)&to, sizeof to);
+		look_for_secrets(&fd, 1, &public);
+		sleep_ms(5);
+	}
+	return public ? 0 : 2;
+}
+
+GOFER_TEST(packet, every_interface_is_not_the_loopback, start_every_interface)
+{
+	static const uint8_t all[6] = {255, 255, 255, 255, 255, 255};
+	struct wire lo = {.fd = watch_interface("lo")}, gr1 = {.fd = watch_interface("gr1"), .granted = true};
+	pid_t child = as_nobody(try_the_loopback);
+	int status;
+
+	while (waitpid(child, &status, WNOHANG) == 0) {
+		put(lo.fd, "lo", all, gr0_mac, GRANTED_TYPE, "SECRET loopback");
+		put(gr1.fd, "gr1", gr0_mac, gr1_mac, GRANTED_TYPE, "PUBLIC");
+		drain(&lo);
+		drain(&gr1);
+		sleep_ms(5);
+	}
+	cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%#x", status);
+	cr_expect_eq(lo.outside, 0);
+}
+
 /* ---- sessions, namespaces ----------------------------------------------------------------------- */
 
 static int

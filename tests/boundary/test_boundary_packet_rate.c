@@ -91,8 +91,8 @@ send_from_one_after_the_other(void)
 
 		for (int i = 0; i < 2 * RATE; i++)
 			put(fd, gr0, 1);
-		sleep_ms(100); /* the session's mirror passes them on */
-		close(fd);
+		/* Its mirror passes them on; with a socket that is still held it is not the next session's. */
+		sleep_ms(150);
 		packet_client_close(&packet);
 	}
 	return 0;

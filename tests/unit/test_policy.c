@@ -59,7 +59,7 @@ Test(policy, the_first_entry_that_names_a_client_is_its)
 Test(policy, open_names_everybody_and_grants_everything)
 {
 	static const uint8_t nothing[1];
-	const struct packet_grant *grant = policy_packet(open_entry, "eth0");
+	const struct packet_grant *grant = policy_packet(open_entry, "eth0", false);
 	const struct interface_own own = {.has_mac = false};
 
 	cr_assert(open_policy.open);
@@ -71,6 +71,7 @@ Test(policy, open_names_everybody_and_grants_everything)
 	cr_assert_eq(entry_of(&open_policy, 1), open_entry);
 	cr_assert_eq(entry_of(&open_policy, UINT64_MAX), open_entry);
 	cr_assert_not_null(grant);
+	cr_assert_eq(policy_packet(open_entry, "lo", true), grant);
 	cr_assert_eq(grant->filter.len, 0);
 	cr_assert_eq(grant->frames_per_second + grant->bytes_per_second, 0);
 	cr_expect(policy_frame(grant, FRAME_SEND, nothing, 0, false, &own));
@@ -84,14 +85,17 @@ Test(policy, an_interface_has_its_own_grant_or_the_one_for_all)
 	struct packet_grant grants[] = {{.interface = "*"}, {.interface = "eth0"}, {.interface = "eth1"}};
 	struct policy_entry entry = {.packet = grants, .packet_count = 3};
 
-	cr_expect_eq(policy_packet(&entry, "eth1"), &grants[2]);
-	cr_expect_eq(policy_packet(&entry, "eth0"), &grants[1]);
-	cr_expect_eq(policy_packet(&entry, "eth"), &grants[0]);
+	cr_expect_eq(policy_packet(&entry, "eth1", false), &grants[2]);
+	cr_expect_eq(policy_packet(&entry, "eth0", false), &grants[1]);
+	cr_expect_eq(policy_packet(&entry, "eth", false), &grants[0]);
+	/* The loopback is named, whatever it is called, or it is not granted. */
+	cr_expect_null(policy_packet(&entry, "lo", true));
+	cr_expect_eq(policy_packet(&entry, "eth0", true), &grants[1]);
 	entry.packet = grants + 1;
 	entry.packet_count = 2;
-	cr_expect_null(policy_packet(&entry, "eth"));
-	cr_expect_null(policy_packet(&entry, "*"));
-	cr_expect_null(policy_packet(NULL, "eth0"));
+	cr_expect_null(policy_packet(&entry, "eth", false));
+	cr_expect_null(policy_packet(&entry, "*", false));
+	cr_expect_null(policy_packet(NULL, "eth0", false));
 }
 
 /* ---- sockets ------------------------------------------------------------------------------------- */

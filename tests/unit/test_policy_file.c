@@ -116,7 +116,7 @@ Test(policy_file, all_of_it)
 	for (int i = 0; i < 256; i++)
 		cr_expect_eq(policy_has_number(&entry->raw.protocols, (uint16_t)i), i == 1 || i == 58 || i == 17 || i == 89 || i == 255, "%d", i);
 	cr_assert_eq(entry->packet_count, 2);
-	grant = policy_packet(entry, "veth0");
+	grant = policy_packet(entry, "veth0", false);
 	cr_assert_eq(grant, &entry->packet[0]);
 	cr_expect(grant->receive && grant->send && grant->promiscuous && !grant->any_source_mac && !grant->any_source_ip);
 	for (int i = 0; i < 65536; i++)
@@ -133,7 +133,8 @@ Test(policy_file, all_of_it)
 	cr_expect_eq(grant->frames_per_second, 1000);
 	cr_expect_eq(grant->bytes_per_second, 10 * 1024 * 1024);
 	grant = &entry->packet[1];
-	cr_expect_eq(policy_packet(entry, "eth7"), grant);
+	cr_expect_eq(policy_packet(entry, "eth7", false), grant);
+	cr_expect_null(policy_packet(entry, "lo", true));
 	cr_expect(!grant->receive && !grant->send && !grant->promiscuous && grant->ethertypes.any && grant->protocols.any);
 	cr_expect(grant->any_source_mac && grant->any_source_ip);
 	policy_free(&policy);
