@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/log.h"
+#include "common/netlink.h"
 #include "gofer/gofer.h"
 
 #define ADDRESSES_MAX 1024u
@@ -98,6 +99,7 @@ dump(struct interfaces *list, uint16_t type, size_t header_size, mnl_cb_t take)
 	char buffer[32768];
 	struct nlmsghdr *header = mnl_nlmsg_put_header(buffer);
 	struct mnl_socket *socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	bool interrupted = false;
 	unsigned port;
 	ssize_t len;
 	int result = -1;
@@ -112,10 +114,11 @@ dump(struct interfaces *list, uint16_t type, size_t header_size, mnl_cb_t take)
 		port = mnl_socket_get_portid(socket);
 		do {
 			len = mnl_socket_recvfrom(socket, buffer, sizeof buffer);
+			interrupted |= len > 0 && netlink_interrupted(buffer, (size_t)len);
 			result = len < 0 ? -1 : mnl_cb_run(buffer, (size_t)len, 1, port, take, list);
 		} while (result > MNL_CB_STOP);
 	}
-	result = result < 0 ? -(errno ? errno : EIO) : 0;
+	result = result < 0 ? -(errno ? errno : EIO) : interrupted ? -EINTR : 0;
 	mnl_socket_close(socket);
 	return result;
 }
@@ -141,7 +144,7 @@ collect_addresses(struct interfaces *list)
 }
 
 static int
-read_all(struct interfaces *interfaces)
+read_all_once(struct interfaces *interfaces)
 {
 	struct interfaces list = {0};
 	int error = dump(&list, RTM_GETLINK, sizeof(struct ifinfomsg), take_link);
@@ -160,6 +163,17 @@ read_all(struct interfaces *interfaces)
 	interfaces->addresses = list.addresses;
 	interfaces->address_count = list.address_count;
 	return 0;
+}
+
+/* Something that changed meanwhile may have been left out, or be there twice. */
+static int
+read_all(struct interfaces *interfaces)
+{
+	int error = read_all_once(interfaces);
+
+	for (int tries = 1; error == -EINTR && tries < NETLINK_TRIES_MAX; tries++)
+		error = read_all_once(interfaces);
+	return error;
 }
 
 static void

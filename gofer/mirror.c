@@ -33,11 +33,14 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/netlink.h"
 #include "gofer/audit.h"
 #include "gofer/capture_filter.h"
 #include "gofer/packet_rate.h"
 #include "gofer/port.h"
 #include "gofer/ring_limit.h"
+
+#define LEAVE_RETRY_NS 1000000
 
 /* ---- namespaces --------------------------------------------------------------------------------- */
 
@@ -50,8 +53,12 @@ mirror_enter(const struct mirror *mirror)
 void
 mirror_leave(const struct gofer *gofer)
 {
-	/* To go on in a client's namespace would be to serve everybody from there. */
-	if (setns(gofer->host_ns, CLONE_NEWNET) < 0) {
+	/* To go on in a client's namespace would be to serve everybody from there; the kernel may have to wait for memory first. */
+	while (setns(gofer->host_ns, CLONE_NEWNET) < 0) {
+		if (errno == ENOMEM) {
+			nanosleep(&(struct timespec){.tv_nsec = LEAVE_RETRY_NS}, NULL);
+			continue;
+		}
 		log_error("cannot return to the host's network namespace: %s", strerror(errno));
 		abort();
 	}
@@ -204,6 +211,7 @@ dump(struct mirror *mirror, uint32_t show, mnl_cb_t take, struct look *look)
 	};
 	char answer[65536];
 	int result = MNL_CB_OK;
+	bool interrupted = false;
 
 	if (send(mirror->diag, &ask, sizeof ask, 0) < 0)
 		return -errno;
@@ -215,9 +223,10 @@ dump(struct mirror *mirror, uint32_t show, mnl_cb_t take, struct look *look)
 		/* What an answer before this one has left. */
 		if (((struct nlmsghdr *)(void *)answer)->nlmsg_seq != mirror->sequence)
 			continue;
+		interrupted |= netlink_interrupted(answer, (size_t)len);
 		result = mnl_cb_run(answer, (size_t)len, mirror->sequence, 0, take, look);
 	}
-	return result < 0 ? (errno ? -errno : -EIO) : 0;
+	return result < 0 ? (errno ? -errno : -EIO) : interrupted ? -EINTR : 0;
 }
 
 /*
@@ -227,7 +236,7 @@ dump(struct mirror *mirror, uint32_t show, mnl_cb_t take, struct look *look)
  * their own, and where the other one has fewer, the rest is taken to ask for everything.
  */
 static int
-look(struct mirror *mirror)
+look_once(struct mirror *mirror)
 {
 	struct look look = {.mirror = mirror};
 	int error;
@@ -244,6 +253,16 @@ look(struct mirror *mirror)
 		for (int i = 0; i < 2; i++) /* as if by two, so that no filter is one's alone */
 			wish_capture(port, ETH_P_ALL, NULL);
 	return 0;
+}
+
+static int
+look(struct mirror *mirror)
+{
+	int error = look_once(mirror);
+
+	for (int tries = 1; error == -EINTR && tries < NETLINK_TRIES_MAX; tries++)
+		error = look_once(mirror);
+	return error;
 }
 
 static void

@@ -671,7 +671,9 @@ send_reply(const struct call *call, struct answer *answers, size_t count)
 		count_session(call->session, COUNTER_FRAMES_OUT_CHANNEL, 1);
 	} else if (packet && errno == EAGAIN) {
 		count_session(call->session, COUNTER_REPLIES_DROPPED, 1);
-		log_warning("session %016llx: its side channel is full, a reply was dropped", (unsigned long long)call->session->id);
+		if (!call->session->channel_full)
+			log_warning("session %016llx: its side channel is full; replies are dropped, and counted", (unsigned long long)call->session->id);
+		call->session->channel_full = true;
 	}
 	free(packet);
 }

@@ -51,6 +51,7 @@ struct session {
 	bool paused; /* paused: reading waits for the outbox to shrink */
 
 	struct watch channel; /* SOCK_SEQPACKET, frames of sends */
+	bool channel_full; /* it has been, and that was logged */
 
 	struct table socks;  /* by handle */
 	struct sock *listening; /* those of them that have listened */

@@ -24,6 +24,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/netlink.h"
 
 /* An empty directory that the kernel keeps for something to be mounted on, and nothing of an isolated program's is. */
 #define MOUNT_POINT "/proc/fs/nfsd"
@@ -269,8 +270,11 @@ dump(struct procnet *procnet, uint16_t type, uint8_t family, mnl_cb_t take, void
 		/* Behind a message that is too short for its kind there is nothing, and zeroes. */
 		memset(buffer + len, 0, 16);
 		/* What is told of changes meanwhile has no number, and is passed over: all is being read anyway. */
-		if (((struct nlmsghdr *)(void *)buffer)->nlmsg_seq == sequence)
-			result = mnl_cb_run(buffer, (size_t)len, sequence, 0, take, arg);
+		if (((struct nlmsghdr *)(void *)buffer)->nlmsg_seq != sequence)
+			continue;
+		/* What has changed meanwhile is told of, and all is read again then. */
+		netlink_interrupted(buffer, (size_t)len);
+		result = mnl_cb_run(buffer, (size_t)len, sequence, 0, take, arg);
 	}
 	return result == MNL_CB_STOP;
 }

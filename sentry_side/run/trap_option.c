@@ -457,6 +457,8 @@ trap_ioctl(struct trap *trap)
 	case SIOCSIFMTU:
 	case SIOCSIFNAME:
 	case SIOCSIFHWADDR:
+	case SIOCADDMULTI:
+	case SIOCDELMULTI:
 	case SIOCADDRT:
 	case SIOCDELRT:
 	case SIOCGSKNS:

@@ -145,6 +145,8 @@ SCENARIO(interface, change_unknown)
 	/* Root is told that there is none, others that they may not. */
 	OBSERVE("SIOCSIFMTU refused %d", ioctl(fd, SIOCSIFMTU, &request) < 0 && (errno == ENODEV || errno == EPERM));
 	OBSERVE("SIOCSIFFLAGS refused %d", ioctl(fd, SIOCSIFFLAGS, &request) < 0 && (errno == ENODEV || errno == EPERM));
+	OBSERVE("SIOCADDMULTI refused %d", ioctl(fd, SIOCADDMULTI, &request) < 0 && (errno == ENODEV || errno == EPERM || errno == EINVAL));
+	OBSERVE("SIOCDELMULTI refused %d", ioctl(fd, SIOCDELMULTI, &request) < 0 && (errno == ENODEV || errno == EPERM || errno == EINVAL));
 	OBSERVE("SIOCSIFADDR refused %d", ioctl(fd, SIOCSIFADDR, &request) < 0 && (errno == ENODEV || errno == EPERM || errno == EINVAL));
 }
 
