@@ -87,6 +87,7 @@ step "an interface comes"
 h link add v0 type veth peer name v1 netns "$PEER"
 is "$(h -o link show v0 | cut -d: -f1)" index v0
 h link set v0 up; p link set v1 up
+sleep 0.3                       # a socket that is bound to one that is down is told so, and inside it is up within a tenth of a second
 is bound open v0
 from_peer v1 1
 is "60 1" get v0
@@ -123,6 +124,7 @@ step "a bridge with a port, and a tap"
 h link add br9 type bridge
 h link add b0 type veth peer name b1 netns "$PEER"
 h link set b0 master br9 up; h link set br9 up; p link set b1 up
+sleep 0.3
 is bound open br9
 is bound open b0
 from_peer b1 10
@@ -130,12 +132,85 @@ is "60 10" get br9
 is "60 10" get b0
 to_peer b1 11 100 send br9 11 100 100
 is "100 11" get b0
-h tuntap add dev t0 mode tap
+
+step "a bridge changes its MTU and its name while a socket is bound to it"
+h link set br9 mtu 1300
+is EMSGSIZE send br9 14 1400 EMSGSIZE
+h link set br9 mtu 1400; h link set b0 mtu 1400; p link set b1 mtu 1400
+to_peer b1 15 1414 send br9 15 1414 1414
+is "1414 15" get b0
+h link set br9 down
+is ENETDOWN get br9
+h link set br9 name bq9
+is bq9 name br9 bq9
+h link set bq9 up
+to_peer b1 16 100 send br9 16 100 100
+is "100 16" get b0
+from_peer b1 17
+is "60 17" get br9
+is "60 17" get b0
+h link set bq9 down
+is ENETDOWN get br9
+h link set bq9 name br9
+is br9 name br9 br9
+h link set br9 up
+
+step "a tap: what is sent there a program on the host reads, and the other way"
+cat >"$T/tap.py" <<'PY'
+"""A virtual machine's end of a tap. Writes what standard input says, NUMBER LENGTH, and tells what it reads."""
+import fcntl, os, select, struct, sys
+tap = os.open("/dev/net/tun", os.O_RDWR)
+fcntl.ioctl(tap, 0x400454CA, struct.pack("16sH22x", b"t0", 0x1002)) # TUNSETIFF: IFF_TAP | IFF_NO_PI
+print("there", flush=True)
+while True:
+    for fd in select.select([tap, 0], [], [])[0]:
+        if fd == tap:
+            data = os.read(tap, 4000)
+            if data[12:14] == b"\x88\xb5":
+                print("read", len(data), data[14], flush=True)
+        else:
+            line = sys.stdin.readline()
+            if not line:
+                sys.exit()
+            number, length = map(int, line.split())
+            os.write(tap, b"\xff" * 6 + b"\2abcde" + b"\x88\xb5" + bytes([number]) + bytes(length - 15))
+PY
+mkfifo "$T/frames"
+exec 7<>"$T/frames"
+host_bg tap sh -c "exec $python $T/tap.py <$T/frames"
+machine=$pid
+wait_line "$T/tap.log" there
 is bound open t0
 h link set t0 up
 is "$(h -o link show t0 | cut -d: -f1)" index t0
-h link del t0
+is ENETDOWN get t0              # it was, when the socket was bound to it
+is 100 send t0 20 100 100
+wait_line "$T/tap.log" 'read 100 20'
+echo 21 60 >&7
+is "60 21" get t0
+h link set t0 mtu 1300
+is EMSGSIZE send t0 22 1400 EMSGSIZE
+h link set t0 mtu 1400
+is 1414 send t0 23 1414 1414
+wait_line "$T/tap.log" 'read 1414 23'
+echo 24 1414 >&7
+is "1414 24" get t0
+h link set t0 down
 is ENETDOWN get t0
+h link set t0 name t9
+is t9 name t0 t9
+h link set t9 up
+is 100 send t0 25 100 100
+wait_line "$T/tap.log" 'read 100 25'
+echo 26 60 >&7
+is "60 26" get t0
+kill "$machine"
+is ENETDOWN get t0
+is ENXIO send t0 27 100 ENXIO
+is gone gone t9
+! grep -q 'read .* 22$' "$T/tap.log" || fail "the tap has been given a frame that was refused"
+
+step "the bridge goes, and its port stays"
 h link del br9
 is ENETDOWN get br9
 is gone gone br9
@@ -145,6 +220,7 @@ is "60 12" get b0
 step "who was there all the time has seen it all"
 from_peer p0 13
 is "60 13" get h0
-for line in 'v0 .*B ' 'v0 .*Out' 'w0 .*Out' 'w0 .*B ' 'br9 .*B ' 'br9 .*Out' 'b0 .*B ' 'h0 .*B '; do
+for line in 'v0 .*B ' 'v0 .*Out' 'w0 .*Out' 'w0 .*B ' 'br9 .*B ' 'br9 .*Out' 'bq9 .*B ' 'bq9 .*Out' 't0 .*B ' 't0 .*Out' 't9 .*B ' 't9 .*Out' 'b0 .*B ' \
+    'h0 .*B '; do
     until_true 5 grep -q "^$line" "$T/any.log" || fail "tcpdump -i any has no $line"
 done
