@@ -157,7 +157,7 @@ take_runtime(int listener, int signal_fd, const sigset_t *mask, const char *url,
 		/* What ends the agent, a terminal's signals among it, does not end those. */
 		setsid();
 		sigprocmask(SIG_SETMASK, mask, NULL);
-		_exit(serve(connection, url, notes));
+		exit(serve(connection, url, notes));
 	}
 	if (pid < 0) /* the runtime gets a reset, and its container does not start */
 		log_error("cannot serve another container: %s", strerror(errno));

@@ -32,11 +32,11 @@ struct program {
 // Longest first, so that two jobs end together.
 static struct program programs[] = {
 #ifdef PROGRAMS_FULL
-	{ "ffmpeg" }, { "mariadb" }, { "iperf3-more" }, { "ssh-forward" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" },
+	{ "containers-hundreds" }, { "ffmpeg" }, { "mariadb" }, { "iperf3-more" }, { "ssh-forward" }, { "redis-cluster" }, { "postgres" }, { "java" }, { "git-http" },
 	{ "rust" }, { "stunnel" }, { "chromium" }, { "chrony" }, { "ftp" }, { "nats" },
 	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" }, { "probes" }, { "tshark" }, { "frames" }, { "dhcp" }, { "lldp" }, { "nmap" },
 #else
-	{ "scapy" }, { "capture" }, { "containers" }, { "ping" },
+	{ "scapy" }, { "capture" }, { "containers" }, { "containers-many" }, { "ping" },
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
 	{ "burst" },   { "lives" },   { "musl" },      { "busybox" }, { "wget" },  { "ip" },
