@@ -278,7 +278,9 @@ bool
 container_look(struct container *container, pid_t pid)
 {
 	FILE *cgroup = open_proc(pid, "cgroup");
-	bool good = cgroup && map_id(pid, "uid_map", &container->uid) && map_id(pid, "gid_map", &container->gid);
+	uid_t uid = container->uid;
+	gid_t gid = container->gid;
+	bool good = cgroup && map_id(pid, "uid_map", &uid) && map_id(pid, "gid_map", &gid);
 	char line[4200];
 
 	while (cgroup && fgets(line, sizeof line, cgroup)) {
@@ -295,6 +297,10 @@ container_look(struct container *container, pid_t pid)
 	}
 	if (cgroup)
 		fclose(cgroup);
+	if (good) {
+		container->uid = uid;
+		container->gid = gid;
+	}
 	return good;
 }
 

@@ -38,7 +38,7 @@ struct container {
  */
 bool container_receive(struct container *container, int connection, const char *notes);
 
-/* Takes from /proc what it tells of a process of the container: its cgroup, and who its users are to us. False: it is gone. */
+/* Once: takes from /proc what it tells of a process of the container: its cgroup, and who its users are to us. False: it is gone. */
 bool container_look(struct container *container, pid_t pid);
 
 /* What a session is opened with. It points into the container. */

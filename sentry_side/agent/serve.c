@@ -147,11 +147,13 @@ answer_without_gofer(int notify_fd, const struct seccomp_notif *call)
 	ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-/* Everything that takes rights. The process is the container's first, or one that makes a call. */
+/* Everything that takes rights. The process is the container's first, or one that makes a call. False: said why, or it has ended already. */
 static bool
 prepare(const struct container *container, int pidfd)
 {
 	if (!join_network(pidfd)) {
+		if (errno == ESRCH) /* it has ended already */
+			return false;
 		log_error("container %s cannot be served: its network namespace: %s", container->id, strerror(errno));
 		return false;
 	}
@@ -165,10 +167,8 @@ prepare_by_pid(struct container *container, int *procnet)
 {
 	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, container->pid, 0);
 
-	if (pidfd < 0 || !container_look(container, container->pid)) {
-		log_error("container %s: its process %d is gone", container->id, (int)container->pid);
+	if (pidfd < 0 || !container_look(container, container->pid))
 		return false;
-	}
 	if (container->is_new)
 		*procnet = cover_procnet(pidfd);
 	return prepare(container, pidfd);
@@ -180,11 +180,13 @@ prepare_by_call(struct container *container, const struct seccomp_notif *call)
 {
 	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, thread_group(call->pid), 0);
 
-	if (pidfd < 0 || !container_look(container, (pid_t)call->pid)) {
-		log_error("container %s: process %u is gone", container->id, call->pid);
-		return false;
-	}
-	return prepare(container, pidfd);
+	return pidfd >= 0 && container_look(container, (pid_t)call->pid) && prepare(container, pidfd);
+}
+
+static bool
+call_valid(int notify_fd, const struct seccomp_notif *call)
+{
+	return ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &call->id) == 0;
 }
 
 /* Opens the session, if need be after calls that find no gofer. True: it is open, and *call the first to serve, if *called. */
@@ -195,12 +197,16 @@ open_session(struct supervisor *supervisor, struct container *container, const c
 	int told = 0;
 
 	for (*called = false;; *called = true) {
-		struct session_serves serves = container_serves(container);
+		struct session_serves serves;
 		int error;
 
-		if (*called && !prepared && !(prepared = prepare_by_call(container, call)))
-			return false;
+		if (*called && !prepared) {
+			prepared = prepare_by_call(container, call);
+			if (!prepared && call_valid(container->notify_fd, call))
+				return false;
+		}
 		supervisor_init(supervisor);
+		serves = container_serves(container);
 		error = prepared ? ss_init(&supervisor->ss, url, &serves) : -EAGAIN;
 		if (!error)
 			return true;
@@ -220,13 +226,11 @@ serve_container(struct container *container, const char *url)
 	static struct supervisor supervisor;
 	struct seccomp_notif call;
 	int procnet = -1;
-	bool good, called;
+	bool prepared = container->pid && prepare_by_pid(container, &procnet), good, called;
 
-	if (container->pid && !prepare_by_pid(container, &procnet))
-		return false;
 	if (procnet >= 0)
 		procnet_link(procnet);
-	if (!open_session(&supervisor, container, url, container->pid, &call, &called))
+	if (!open_session(&supervisor, container, url, prepared, &call, &called))
 		return false;
 	supervisor.notify_fd = container->notify_fd;
 	supervisor.killable = container->killable;

@@ -68,6 +68,24 @@ run_command(const struct command *command, int report_fd, int go_fd)
 }
 
 bool
+command_can_be_served(void)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, getpid(), 0), fd;
+
+	/* Of ourselves we may take anything, unless the call itself is refused. */
+	fd = (int)syscall(SYS_pidfd_getfd, pidfd, pidfd, 0);
+	if (fd < 0) {
+		log_error("pidfd_getfd is refused here (%s): run this container with --security-opt seccomp=" SPLITSOCK_DATADIR
+		          "/splitsock-run-seccomp.json or --cap-add SYS_PTRACE, or serve it by splitsock-agent", strerror(errno));
+		close(pidfd);
+		return false;
+	}
+	close(fd);
+	close(pidfd);
+	return true;
+}
+
+bool
 command_start(struct command *command, struct supervisor *supervisor)
 {
 	struct report report;

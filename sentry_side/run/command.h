@@ -26,6 +26,12 @@ struct command {
 /* Signals are held for the command from here on, before any thread is made. We may open as many files as we are let. */
 void command_prepare(struct command *command);
 
+/*
+ * Whether descriptors can be taken out of other processes, without which nothing can be served: Docker's default seccomp profile, under which we may
+ * be a container's entrypoint, refuses it. False after saying so.
+ */
+bool command_can_be_served(void);
+
 /* Starts the command, and gives the supervisor its notification descriptor. False after saying why not. */
 bool command_start(struct command *command, struct supervisor *supervisor);
 

@@ -77,6 +77,8 @@ run(const struct arguments *arguments)
 	char *url;
 	int error;
 
+	if (!command_can_be_served())
+		return EXIT_OURS;
 	supervisor_init(&supervisor);
 	command_prepare(&command);
 	url = choose_gofer(arguments, &gofer);

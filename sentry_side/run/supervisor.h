@@ -38,7 +38,7 @@ struct supervisor {
 	struct pending *pendings;
 	atomic_size_t pending_count; /* of them; looked at without the lock */
 	struct pidfd pidfds[PIDFDS];
-	bool told_down, told_refused; /* on standard error */
+	bool told_down, told_refused, told_out_of_reach; /* on standard error */
 	struct link *interfaces; /* a socket of our own that asks for interfaces on behalf of AF_UNIX sockets; its A is kept open */
 };
 

@@ -106,6 +106,11 @@ socket_inode(const struct trap *trap, int number)
 
 	snprintf(path, sizeof path, "/proc/%u/fd/%d", trap->call.pid, number);
 	len = readlink(path, target, sizeof target - 1);
+	if (len < 0 && errno == EACCES && !trap->supervisor->told_out_of_reach) {
+		trap->supervisor->told_out_of_reach = true;
+		log_warning("process %u cannot be served, since we may not look into it: it has become another user, which takes CAP_SYS_PTRACE or "
+		            "--isolate here, or has made itself undumpable", trap->call.pid);
+	}
 	if (len <= 0)
 		return 0;
 	target[len] = 0;

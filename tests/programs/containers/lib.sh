@@ -84,9 +84,12 @@ client_image() {
 }
 nginx_image() { # PORT
     local tree=$T/image-nginx
+    rm -rf "$tree"
     into_image "$tree" /usr/sbin/nginx "$(command -v curl)" /etc/nginx/nginx.conf /etc/nginx/mime.types
     mkdir -p "$tree"/etc/nginx/{sites-enabled,conf.d,modules-enabled} "$tree"/var/{log,lib}/nginx "$tree/var/www/html"
     echo 'hello from a container' >"$tree/var/www/html/index.html"
+    cp "$bin/splitsock-run" "$tree/usr/sbin"
+    into_image "$tree" $(ldd "$bin/splitsock-run" | grep -o '/[^ ]*')
     data "$tree/var/www/html/big" 3000000
     printf 'server { listen 127.0.0.1:%s; root /var/www/html; }\n' "$1" >"$tree/etc/nginx/sites-enabled/default"
     image nginx "$tree" '["/usr/sbin/nginx", "-g", "daemon off;"]'
