@@ -352,7 +352,8 @@ explain(FILE *out, const struct policy *policy, const char *path, const struct i
 		        entry->raw.granted ? "its raw grant has not the protocol" : "it has no raw grant");
 		return allowed;
 	case EXPLAIN_PACKET:
-		grant = policy_packet(entry, question->interface);
+		/* Linux' loopback has one name; the policy's host need not be this one, which could be asked. */
+		grant = policy_packet(entry, question->interface, strcmp(question->interface, "lo") == 0);
 		fprintf(out, "%s: %s%s%s%s\n", grant ? "allowed" : "denied", entry ? "client \"" : "", entry ? entry->name : "",
 		        entry ? "\": " : "", !entry ? "the policy names no such client" : !grant ? "it has no packet grant for the interface" :
 		        grant->receive && grant->send ? "it may receive and send, as far as the grant says" :

@@ -227,9 +227,9 @@ Test(policy_decide, example_capture_only)
 	cr_expect(policy_allows_socket(entry, AF_PACKET, SOCK_RAW, 0));
 	cr_expect_not(policy_allows_socket(entry, AF_INET, SOCK_STREAM, 0));
 	cr_expect_not(policy_allows_socket(entry, AF_INET, SOCK_RAW, IPPROTO_ICMP));
-	cr_expect(policy_packet(entry, "eth0")->receive);
-	cr_expect_not(policy_packet(entry, "eth0")->send);
-	cr_expect_null(policy_packet(entry, "eth1"));
+	cr_expect(policy_packet(entry, "eth0", false)->receive);
+	cr_expect_not(policy_packet(entry, "eth0", false)->send);
+	cr_expect_null(policy_packet(entry, "eth1", false));
 	identity_free(&identity);
 	cr_assert_eq(identity_parse(&identity, "user=7,group=users", error), 0);
 	cr_expect_null(policy_entry_for(&policy, &identity));

@@ -444,7 +444,8 @@ Test(policy_file, the_manual_has_the_real_defaults)
 	cr_assert_not_null(file);
 	cr_assert_gt(fread(page, 1, sizeof page - 1, file), 0);
 	fclose(file);
-	load_good(PACKET "    ethertypes: any\n  raw: {protocols: any}\n");
+	load_good(PACKET "    ethertypes: any\n  raw: {protocols: any}\n  rules: [{name: x, allow: [connect]}]\n"
+	                 "  publish: [{port: 80, on: \"0.0.0.0:80\"}]\n");
 	entry = &policy.entries[0];
 	grant = &entry->packet[0];
 	snprintf(ring, sizeof ring, "%lluM", (unsigned long long)policy.ring_bytes >> 20);
@@ -455,6 +456,12 @@ Test(policy_file, the_manual_has_the_real_defaults)
 	} rows[] = {
 		{"The file", "ring_bytes", ring},
 		{"The file", "foreign_rings", policy.foreign_rings ? "unlimited" : "refuse"},
+		{"A client", "agent", entry->agent ? "true" : "false"},
+		{"A client", "interfaces", entry->no_interfaces ? "false" : "true"},
+		{"Rules", "protocols", entry->rules[0].protocols.any ? "any" : "none"},
+		{"Rules", "to", entry->rules[0].to_count ? "some" : "any"},
+		{"Rules", "ports", entry->rules[0].port_count ? "some" : "any"},
+		{"Published ports", "protocol", entry->publish[0].protocol == IPPROTO_TCP ? "tcp" : "udp"},
 		{"A client", "sockets", entry->sockets ? "open" : "none"},
 		{"A client", "packet_sockets", sockets},
 		{"Raw sockets", "headers", entry->raw.header ? "own" : "none"},
