@@ -21,7 +21,7 @@ install       plain      120 test-install
 boundary      plain,asan 600 test-boundary
 conformance   plain,asan 1200 test-conformance
 programs      plain,asan 600 test-programs
-programs-full plain      900 test-programs-full
+programs-full plain     1800 test-programs-full
 '
 
 known=" $(awk 'NF { printf "%s ", $1 }' <<<"$table")"

@@ -1,4 +1,5 @@
 /* conformance-scenarios: runs one scenario and prints its observations. See scenario.h. */
+#include "tests/conformance/outside.h"
 #include "tests/conformance/scenario.h"
 
 #include <stdio.h>
@@ -54,6 +55,8 @@ helper(int argc, char **argv)
 		OBSERVE("%s", argc > 2 ? argv[2] : "");
 		return number;
 	}
+	if (strcmp(what, "outside") == 0) /* outside COMMAND...: what stays outside */
+		return outside_run(argv + 1);
 	if (strcmp(what, "netns") == 0) {
 		char name[64] = "";
 

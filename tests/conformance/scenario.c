@@ -439,6 +439,35 @@ exec_helper(char *const arguments[])
 	abort();
 }
 
+void
+pass_fd(int over, int fd)
+{
+	char byte = 'f', control[CMSG_SPACE(sizeof fd)] = "";
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+
+	header->cmsg_level = SOL_SOCKET;
+	header->cmsg_type = SCM_RIGHTS;
+	header->cmsg_len = CMSG_LEN(sizeof fd);
+	memcpy(CMSG_DATA(header), &fd, sizeof fd);
+	must("sendmsg", sendmsg(over, &message, 0));
+}
+
+int
+take_fd(int over)
+{
+	char byte, control[CMSG_SPACE(sizeof(int))] = "";
+	struct iovec iov = {&byte, 1};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+	int fd = -1;
+
+	must("recvmsg", recvmsg(over, &message, 0));
+	must("SCM_RIGHTS", CMSG_FIRSTHDR(&message) ? 0 : -1);
+	memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&message)), sizeof fd);
+	return fd;
+}
+
 static atomic_int signal_count;
 
 static void

@@ -213,6 +213,10 @@ void observe_child(const char *what, pid_t child);
 /* Starts this program's own helper ("--helper" in main.c) in a child by fork and exec. */
 void exec_helper(char *const arguments[]) __attribute__((noreturn));
 
+/* Descriptors, over a Unix socket; must succeed. */
+void pass_fd(int over, int fd);
+int take_fd(int over);
+
 /* Counts a signal; flags are those of sigaction (SA_RESTART). */
 void count_signal(int signal_number, int flags);
 int signals_counted(void);

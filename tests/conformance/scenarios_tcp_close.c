@@ -144,6 +144,101 @@ SCENARIO_V4_V6(tcp_close, linger_then_close)
 	observe_recv("server", pair.server, 64, 0);
 }
 
+/* Its peer has taken nothing, and can take no more. */
+static struct pair
+full_pair(int family)
+{
+	struct pair pair = tcp_pair(family);
+	enum { LEN = 65536 };
+	char *data = must_alloc(LEN);
+
+	set_nonblocking(pair.client, true);
+	for (int64_t quiet_since = now_ms(); now_ms() - quiet_since < QUIET_MS;)
+		if (send(pair.client, data, LEN, 0) > 0)
+			quiet_since = now_ms();
+		else
+			pause_ms(5);
+	set_nonblocking(pair.client, false);
+	free(data);
+	return pair;
+}
+
+/* Whether the call that began then took the time that a peer leaves it waiting, give or take. */
+static void
+observe_waited(const char *what, int64_t began, int ms)
+{
+	int64_t took = now_ms() - began;
+
+	OBSERVE("%s: %s", what, took < ms / 2 ? "at once" : took < ms - 20 ? "early" : "waited");
+}
+
+SCENARIO_V4_V6(tcp_close, linger_in_vain)
+{
+	struct pair pair = full_pair(family);
+	int64_t began;
+
+	set_linger(pair.client, 1, 1);
+	began = now_ms();
+	observe_call("close", close(pair.client));
+	observe_waited("close", began, 1000);
+}
+
+enum { READ_AFTER_MS = 500 };
+
+static void *
+read_later(void *argument)
+{
+	char *data = must_alloc(65536);
+
+	pause_ms(READ_AFTER_MS);
+	while (recv(*(int *)argument, data, 65536, 0) > 0)
+		;
+	free(data);
+	return NULL;
+}
+
+SCENARIO_V4_V6(tcp_close, linger_until_taken)
+{
+	struct pair pair = full_pair(family);
+	pthread_t reader = start_thread(read_later, &pair.server);
+	int64_t began = now_ms();
+
+	set_linger(pair.client, 1, 5);
+	observe_call("close", close(pair.client));
+	observe_waited("close", began, READ_AFTER_MS);
+	join_thread(reader);
+}
+
+static int
+exit_when_told(void *argument)
+{
+	const int *told = argument;
+	char byte;
+
+	close(told[1]);
+	return (int)read(told[0], &byte, 1);
+}
+
+/* Neither closing a descriptor that is not the last nor an exit waits. */
+SCENARIO_V4_V6(tcp_close, linger_not_yet)
+{
+	struct pair pair = full_pair(family);
+	int told[2];
+	pid_t child;
+	int64_t began;
+
+	set_linger(pair.client, 1, 3);
+	must("pipe", pipe(told));
+	child = start_child(exit_when_told, told);
+	began = now_ms();
+	observe_call("close", close(pair.client));
+	observe_waited("not the last", began, 3000);
+	began = now_ms();
+	close(told[1]);
+	observe_child("child", child);
+	observe_waited("the last, by an exit", began, 3000);
+}
+
 SCENARIO_V4_V6(tcp_close, reset)
 {
 	struct pair pair = tcp_pair(family);

@@ -41,26 +41,55 @@ on_link(const char *scenario)
 	return strstr(scenario, "link_local") != NULL;
 }
 
+enum { ARGUMENTS_MAX = 20 };
+
+struct command {
+	char *arguments[ARGUMENTS_MAX + 1];
+	size_t count;
+};
+
+static void
+add(struct command *command, const char *argument)
+{
+	if (argument && command->count < ARGUMENTS_MAX)
+		command->arguments[command->count++] = (char *)argument;
+}
+
+/* What starts a scenario, on either side: see link.h and outside.h. */
+static void
+add_surroundings(struct command *command, const char *scenario, const char *program, bool bare)
+{
+	if (on_link(scenario) && bare) {
+		add(command, "/usr/bin/nsenter");
+		add(command, "--target");
+		add(command, getenv("SPLITSOCK_TEST_LINK_PID"));
+		add(command, "--net");
+		if (geteuid() != 0) {
+			add(command, "--user");
+			add(command, "--preserve-credentials");
+		}
+	}
+	if (strncmp(scenario, "outside/", 8) == 0) {
+		add(command, program);
+		add(command, "--helper");
+		add(command, "outside");
+	}
+}
+
 static bool
 run_bare(struct outcome *outcome, const char *first, const char *second, const char *third, const char *fourth)
 {
 	char program[512];
-	char *arguments[12], **next = arguments;
+	struct command command = {0};
 
-	if (on_link(first)) {
-		*next++ = "/usr/bin/nsenter";
-		*next++ = "--target";
-		*next++ = getenv("SPLITSOCK_TEST_LINK_PID");
-		*next++ = "--net";
-		if (geteuid() != 0) {
-			*next++ = "--user";
-			*next++ = "--preserve-credentials";
-		}
-	}
 	snprintf(program, sizeof program, "%s/conformance-scenarios", bin_directory());
-	*next++ = program;
-	memcpy(next, (char *[]){(char *)first, (char *)second, (char *)third, (char *)fourth, NULL}, 5 * sizeof *next);
-	return outcome_of(outcome, arguments, RUN_SECONDS);
+	add_surroundings(&command, first, program, true);
+	add(&command, program);
+	add(&command, first);
+	add(&command, second);
+	add(&command, third);
+	add(&command, fourth);
+	return outcome_of(outcome, command.arguments, RUN_SECONDS);
 }
 
 static bool
@@ -68,12 +97,20 @@ run_through(struct outcome *outcome, const char *first, const char *second)
 {
 	const char *url = getenv(on_link(first) ? "SPLITSOCK_TEST_LINK_GOFER" : "SPLITSOCK_TEST_GOFER");
 	char run[512], program[512];
-	char *arguments[] = {run,     "--isolate",   "--gofer",      (char *)(url ? url : ""), "--",
-	                     program, (char *)first, (char *)second, NULL};
+	struct command command = {0};
 
 	snprintf(run, sizeof run, "%s/splitsock-run", bin_directory());
 	snprintf(program, sizeof program, "%s/conformance-scenarios", bin_directory());
-	return outcome_of(outcome, arguments, RUN_SECONDS);
+	add_surroundings(&command, first, program, false);
+	add(&command, run);
+	add(&command, "--isolate");
+	add(&command, "--gofer");
+	add(&command, url ? url : "");
+	add(&command, "--");
+	add(&command, program);
+	add(&command, first);
+	add(&command, second);
+	return outcome_of(outcome, command.arguments, RUN_SECONDS);
 }
 
 /* --- Known differences ---------------------------------------------------------------------------- */
