@@ -15,7 +15,7 @@ unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY
 
 # suite  trees  seconds that one run may take  binaries
 table='
-unit          plain,asan 300 test-unit test-link-table
+unit          plain,asan 300 test-unit test-link-table test-filter
 library       plain,asan 300 test-library
 install       plain      120 test-install
 boundary      plain,asan 600 test-boundary

@@ -98,9 +98,9 @@ open_socket(const struct arguments *arguments, bool *ours)
 {
 	int count = sd_listen_fds(1);
 
-	*ours = count <= 0;
-	if (count > 1) {
-		log_error("systemd has passed %d sockets: one is enough", count);
+	*ours = count == 0;
+	if (count < 0 || count > 1) {
+		log_error("not one socket has been passed, as socket activation does it, but %d", count);
 		return -1;
 	}
 	return count == 1 ? SD_LISTEN_FDS_START : listen_at(arguments->path);

@@ -26,15 +26,11 @@
 
 /* ---- namespaces --------------------------------------------------------------------------------- */
 
-/*
- * The links that the program gets belong to the network namespace that they are made in, and it must not be ours: who holds one may race a
- * bind() past the filter, and would take abstract names there. Where the container's user namespace is our user's, we have rights over the other
- * only from within.
- */
+/* Where the container's user namespace is one of our user's, we have rights over the container's others only from within. */
 static bool
-join_network(int pidfd)
+join(int pidfd, int kind)
 {
-	return setns(pidfd, CLONE_NEWNET) == 0 || (setns(pidfd, CLONE_NEWUSER) == 0 && setns(pidfd, CLONE_NEWNET) == 0);
+	return setns(pidfd, kind) == 0 || (errno == EPERM && setns(pidfd, CLONE_NEWUSER) == 0 && setns(pidfd, kind) == 0);
 }
 
 static void
@@ -79,7 +75,7 @@ cover_procnet(int pidfd)
 	helper = fork();
 	if (helper == 0) {
 		/* In the container's mount namespace there is nothing of ours but this: it ends at once. */
-		fd = setns(pidfd, CLONE_NEWNS) == 0 ? procnet_mount() : -1;
+		fd = join(pidfd, CLONE_NEWNS) ? procnet_mount() : -1;
 		if (fd >= 0)
 			send_fd(pair[1], fd);
 		_exit(0);
@@ -151,7 +147,11 @@ answer_without_gofer(int notify_fd, const struct seccomp_notif *call)
 static bool
 prepare(const struct container *container, int pidfd)
 {
-	if (!join_network(pidfd)) {
+	/*
+	 * The links that the program gets belong to the network namespace that they are made in, and it must not be ours: who holds one may race a
+	 * bind() past the filter, and would take abstract names there.
+	 */
+	if (!join(pidfd, CLONE_NEWNET)) {
 		if (errno == ESRCH) /* it has ended already */
 			return false;
 		log_error("container %s cannot be served: its network namespace: %s", container->id, strerror(errno));

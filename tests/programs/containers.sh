@@ -36,22 +36,36 @@ if [[ -n $RUN ]]; then
 
     step "/proc/net is the gofer's; io_uring and other families are refused"
     # The agent is not waited for: a program may be quicker.
-    pod run --rm client sh -c 'until cat /proc/net/route; do sleep 0.1; done 2>/dev/null' >"$T/route"
-    grep -q ^Iface "$T/route" || fail "$(cat "$T/route")"
-    eq "refused calls" 'socket 40: 97, io_uring_setup: 38' "$(pod run --rm client refused)"
+    eq "its interfaces" "$(ls /sys/class/net | sort | xargs)" "$(pod run --rm client sh -c 'until [ ! -L /proc/net/dev ] && ! [ /proc/net -ef /proc/self/net ]; do
+        sleep 0.1; done; cat /proc/net/dev' | sed -n 's/ *\(.*\):.*/\1/p' | sort | xargs)"
+    pod run --rm client refused >"$T/refused" || fail "refused"
+    eq "calls that the profile tells apart" "$(cat <<'EOF'
+families: 1:0 2:0 10:0 16:0 17:0 high half: 0 audit: 22 uevent: 0
+io_uring: 38
+send: 0 0 106 receive: 0 0 ioctl: 0 25 0
+EOF
+)" "$(cat "$T/refused")"
 
     step "the agent restarts: what runs is served on, what is new needs the agent"
     stop "$agent"
     eq "the page" 'hello from a container' "$(curl -sS "http://127.0.0.1:$published/")"
     eq "an exec of what has no agent" no "$(pod run --rm client true 2>/dev/null && echo yes || echo no)"
-    start_agent
+    start_activated_agent
     eq "the page" 'hello from a container' "$(curl -sS "http://127.0.0.1:$published/")"
     eq "the page" 'hello from the host' "$(pod run --rm client curl -sS "http://127.0.0.1:$web/hello")"
     eq "the page" 'hello from the host' "$(pod exec nginx curl -sS "http://127.0.0.1:$web/hello")"
 
+    step "nobody but root and the agent's user may bring a container, whatever the socket's mode is"
+    chmod 755 "$A"
+    setpriv --reuid=65534 --regid=65534 --clear-groups timeout 5 /usr/bin/python3 -c 'import socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.connect(sys.argv[1])
+assert s.recv(1) == b""' "$A/agent.sock" || fail "another user is heard"
+    until_true 5 grep -q 'from another user was refused' "$T/agent.log" || fail "no word of it"
+
     step "the gofer is told whom the agent serves"
     told_by_agent
-    eq "id, name, label, user, cgroup" "true web blue 33 33 true" "$(cat "$T/told")"
+    eq "id, name, label, user and group on the host, cgroup" "true web blue 100033 200033 true" "$(cat "$T/told")"
 
     step "splitsock-run as the entrypoint, under podman's own profile"
     eq "the page" 'hello from the host' \

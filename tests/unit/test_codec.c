@@ -93,18 +93,34 @@ TestSuite(codec, .init = setup, .timeout = 60);
 Test(codec, hello)
 {
 	Splitsock__Hello hello = SPLITSOCK__HELLO__INIT, *got;
+	Splitsock__Serves serves = SPLITSOCK__SERVES__INIT;
+	Splitsock__Label label = SPLITSOCK__LABEL__INIT, *labels = &label;
 	struct codec_arena arena = {0};
 	struct frame frame;
 
 	hello.version = UINT32_MAX;
 	hello.features = UINT64_MAX;
 	hello.software = "somebody 1.2.3";
+	label.key = "color";
+	label.value = "blue";
+	serves.id = "0123abcd";
+	serves.name = "web";
+	serves.n_labels = 1;
+	serves.labels = &labels;
+	serves.cgroup = "/machine.slice/web";
+	serves.uid = UINT32_MAX;
+	serves.gid = 33;
+	hello.serves = &serves;
 	frame = packed(FRAME_HELLO, &hello.base);
 	got = decode_hello(&arena, &frame);
 	cr_assert_not_null(got);
 	cr_assert_eq(got->version, UINT32_MAX);
 	cr_assert_eq(got->features, UINT64_MAX);
 	cr_assert_str_eq(got->software, "somebody 1.2.3");
+	cr_assert_not_null(got->serves);
+	cr_assert_str_eq(got->serves->id, "0123abcd");
+	cr_assert_str_eq(got->serves->labels[0]->value, "blue");
+	cr_assert_eq(got->serves->uid, UINT32_MAX);
 	check_same(FRAME_HELLO, &got->base, &frame);
 	codec_free(&arena);
 }

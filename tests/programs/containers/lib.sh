@@ -1,10 +1,11 @@
 # shellcheck shell=bash
 # Sourced by the tests of containers: podman and crun with a store of their own, images of the machine's Debian packages, a gofer and an agent.
 #
-# Where the kernel has no pure cgroup v2, which Debian's crun needs, the test is in a mount namespace that shows it one. Cgroups of the containers' own are
-# not made: limiting devices in them takes CAP_SYS_RESOURCE, which a virtual machine's root may lack.
-if [[ -d /sys/fs/cgroup/unified && $(id -u) == 0 ]]; then
-    exec unshare --mount --propagation private bash -c 'mount --rbind /sys/fs/cgroup/unified /sys/fs/cgroup && exec bash "$0" "$@"' "$0" "$@"
+# They run in a mount namespace of their own. Debian's crun needs a pure cgroup v2: where there is another beside it, only that one is seen. Cgroups of
+# the containers' own are not made: limiting devices in them takes CAP_SYS_RESOURCE, which a virtual machine's root may lack.
+if [[ -z ${OWN_MOUNTS-} && $(id -u) == 0 ]]; then
+    OWN_MOUNTS=yes exec unshare --mount --propagation private bash -c 'mount --make-rshared / &&
+        { [[ ! -d /sys/fs/cgroup/unified ]] || mount --rbind /sys/fs/cgroup/unified /sys/fs/cgroup; } && exec bash "$0" "$@"' "$0" "$@"
 fi
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
 [[ $(id -u) == 0 ]] || fail "it takes root"
@@ -35,6 +36,22 @@ start_agent() {
     outside_bg agent "$bin/splitsock-agent" --listen "$A/agent.sock" --gofer "ipc://$G/gofer.sock"
     agent=$pid
     until_true 5 test -S "$A/agent.sock" || fail "no agent"
+}
+
+# The same with a socket that somebody else has made, as systemd does.
+start_activated_agent() {
+    outside_bg agent /usr/bin/python3 -c '
+import os, socket, sys
+s = socket.socket(socket.AF_UNIX)
+s.bind(sys.argv[1])
+os.chmod(sys.argv[1], 0o666)
+s.listen()
+os.dup2(s.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_FDS="1", LISTEN_PID=str(os.getpid()))
+os.execv(sys.argv[2], sys.argv[2:])' "$A/agent.sock" "$bin/splitsock-agent" --gofer "ipc://$G/gofer.sock"
+    agent=$pid
+    until_true 5 grep -q "listening on $A/agent.sock" "$T/agent.log" || fail "no agent"
 }
 
 # pod run|exec|rm …: podman, whose containers have sockets by the agent.
@@ -117,6 +134,7 @@ told_by_agent() {
     until_true 5 test -S "$A/other.sock" || fail "no agent"
     sed "s#$A/agent.sock#$A/other.sock#" "$T/profile.json" >"$T/other.json"
     id=$(timeout "$LIMIT" podman "${podman[@]}" run -d "${run_args[@]}" --network none --security-opt "seccomp=$T/other.json" --user 33:33 \
+        --uidmap 0:100000:65536 --gidmap 0:200000:65536 \
         --annotation splitsock.name=web --annotation color=blue client sleep 30)
     wait_file "$T/hello"
     read -r hello_id name color uid gid cgroup <"$T/hello"
