@@ -224,22 +224,26 @@ static bool
 serve_container(struct container *container, const char *url)
 {
 	static struct supervisor supervisor;
+	enum supervisor_end end = SUPERVISOR_SESSION_OVER;
 	struct seccomp_notif call;
 	int procnet = -1;
-	bool prepared = container->pid && prepare_by_pid(container, &procnet), good, called;
+	bool prepared = container->pid && prepare_by_pid(container, &procnet), called;
 
 	if (procnet >= 0)
 		procnet_link(procnet);
-	if (!open_session(&supervisor, container, url, prepared, &call, &called))
-		return false;
-	supervisor.notify_fd = container->notify_fd;
-	supervisor.killable = container->killable;
-	procnet_start(&supervisor.procnet, &supervisor.ss, procnet);
-	good = supervisor_run(&supervisor, called ? &call : NULL);
-	supervisor.ss.ended = NULL; /* ending it is our doing */
-	procnet_stop(&supervisor.procnet);
-	ss_destroy(&supervisor.ss);
-	return good;
+	/* When the gofer has gone, what the container had of it is lost, but not what it opens when there is one again. */
+	while (end == SUPERVISOR_SESSION_OVER) {
+		if (!open_session(&supervisor, container, url, prepared, &call, &called))
+			return false;
+		prepared = true;
+		supervisor.notify_fd = container->notify_fd;
+		supervisor.killable = container->killable;
+		supervisor.ends_with_session = true;
+		procnet_start(&supervisor.procnet, &supervisor.ss, procnet < 0 ? -1 : fcntl(procnet, F_DUPFD_CLOEXEC, 0));
+		end = supervisor_run(&supervisor, called ? &call : NULL);
+		supervisor_release(&supervisor);
+	}
+	return end == SUPERVISOR_DONE;
 }
 
 int

@@ -101,11 +101,9 @@ run(const struct arguments *arguments)
 		return EXIT_OURS;
 	}
 	supervisor.gofer_is_private = gofer.pid > 0;
-	if (command_start(&command, &supervisor) && !supervisor_run(&supervisor, NULL))
+	if (command_start(&command, &supervisor) && supervisor_run(&supervisor, NULL) == SUPERVISOR_FAILED)
 		command.status = EXIT_OURS << 8;
-	supervisor.ss.ended = NULL; /* ending it is our doing */
-	procnet_stop(&supervisor.procnet);
-	ss_destroy(&supervisor.ss);
+	supervisor_release(&supervisor);
 	private_gofer_stop(&gofer);
 	free(url);
 	return command_end(&command);

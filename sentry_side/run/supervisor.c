@@ -407,6 +407,7 @@ session_gone(struct ss *ss)
 		log_warning("the gofer is gone: connections are lost, and new sockets fail with ENETDOWN");
 	supervisor->told_down = true;
 	pthread_mutex_unlock(&supervisor->lock);
+	supervisor->session_over = true;
 }
 
 /* Tries those pending calls again whose A is ready. The batch may hold pendings that an earlier retry has freed. */
@@ -445,7 +446,7 @@ supervisor_init(struct supervisor *supervisor)
 	pthread_mutex_init(&supervisor->lock, &adaptive);
 }
 
-bool
+enum supervisor_end
 supervisor_run(struct supervisor *supervisor, const struct seccomp_notif *first)
 {
 	int64_t next_sweep = now_ms() + SWEEP_MS, next_check = 0;
@@ -459,7 +460,7 @@ supervisor_run(struct supervisor *supervisor, const struct seccomp_notif *first)
 	if (supervisor->epoll_fd < 0 || !watch(supervisor, supervisor->notify_fd, &supervisor->notify_fd) ||
 	    (supervisor->starter && !watch(supervisor, supervisor->starter->fd, supervisor->starter))) {
 		log_error("cannot watch the program: %s", strerror(errno));
-		return false;
+		return SUPERVISOR_FAILED;
 	}
 	if (supervisor->procnet.netlink >= 0)
 		watch(supervisor, supervisor->procnet.netlink, &supervisor->procnet);
@@ -471,6 +472,9 @@ supervisor_run(struct supervisor *supervisor, const struct seccomp_notif *first)
 		struct epoll_event event;
 		int count = epoll_wait(supervisor->epoll_fd, &event, 1, supervisor->pending_count ? CHECK_MS : sweep ? SWEEP_MS : 1000);
 
+		/* What is ready is met again by the next session. */
+		if (supervisor->ends_with_session && supervisor->session_over && !supervisor->pending_count)
+			return SUPERVISOR_SESSION_OVER;
 		if (count == 1 && event.data.ptr == &supervisor->notify_fd) {
 			if (event.events & EPOLLIN)
 				take_notification(supervisor);
@@ -504,5 +508,23 @@ supervisor_run(struct supervisor *supervisor, const struct seccomp_notif *first)
 			next_sweep = now_ms() + SWEEP_MS;
 		}
 	}
-	return true;
+	return SUPERVISOR_DONE;
+}
+
+void
+supervisor_release(struct supervisor *supervisor)
+{
+	supervisor->ss.ended = NULL; /* ending it is our doing */
+	if (supervisor->interfaces) {
+		link_unref(supervisor->interfaces);
+		close(supervisor->interfaces_fd);
+	}
+	procnet_stop(&supervisor->procnet);
+	ss_destroy(&supervisor->ss);
+	for (size_t i = 0; i < PIDFDS; i++)
+		if (supervisor->pidfds[i].tid)
+			close(supervisor->pidfds[i].fd);
+	if (supervisor->epoll_fd >= 0)
+		close(supervisor->epoll_fd);
+	pthread_mutex_destroy(&supervisor->lock);
 }

@@ -32,6 +32,8 @@ struct supervisor {
 	int notify_fd, epoll_fd;
 	struct starter *starter; /* NULL: nobody here; the program's end is that of its last process */
 	struct procnet procnet;
+	bool ends_with_session; /* the loop does, so that another session can be opened */
+	atomic_bool session_over;
 	bool gofer_is_private; /* started for this command, with its user's rights */
 	bool killable;    /* signals do not end a call that we have received: we see to that */
 	pthread_mutex_t lock; /* guards what follows, and the handling of a trap */
@@ -39,7 +41,8 @@ struct supervisor {
 	atomic_size_t pending_count; /* of them; looked at without the lock */
 	struct pidfd pidfds[PIDFDS];
 	bool told_down, told_refused, told_out_of_reach; /* on standard error */
-	struct link *interfaces; /* a socket of our own that asks for interfaces on behalf of AF_UNIX sockets; its A is kept open */
+	struct link *interfaces; /* a socket of our own that asks for interfaces on behalf of AF_UNIX sockets */
+	int interfaces_fd; /* its A, kept open */
 };
 
 /* One trapped system call. */
@@ -111,12 +114,20 @@ void pending_wait_on(struct pending *pending, uint32_t events, int timeout_optio
 /* A thread that makes a call waits for no other. */
 void pending_drop_of(struct supervisor *supervisor, uint32_t tid);
 
+enum supervisor_end {
+	SUPERVISOR_FAILED,       /* said why */
+	SUPERVISOR_DONE,         /* no process is left */
+	SUPERVISOR_SESSION_OVER, /* with ends_with_session: no call is pending either */
+};
+
 void supervisor_init(struct supervisor *supervisor);
 /*
  * Serves the program, with supervisor->ss initialized and the notification descriptor in place, until no process is left under the filter and
- * its starter is satisfied. `first` is a call that has been received already, or NULL. False after saying why it cannot.
+ * its starter is satisfied. `first` is a call that has been received already, or NULL.
  */
-bool supervisor_run(struct supervisor *supervisor, const struct seccomp_notif *first);
+enum supervisor_end supervisor_run(struct supervisor *supervisor, const struct seccomp_notif *first);
+/* Lets go of everything but the notification descriptor, ending the session. */
+void supervisor_release(struct supervisor *supervisor);
 
 /* The process that a thread belongs to. */
 pid_t thread_group(uint32_t tid);

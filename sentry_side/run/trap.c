@@ -124,10 +124,8 @@ socket_inode(const struct trap *trap, int number)
 static struct link *
 link_for_interfaces(struct supervisor *supervisor)
 {
-	int fd; /* stays open for as long as we run */
-
 	if (!supervisor->interfaces &&
-	    link_socket(&supervisor->ss, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0, &fd, &supervisor->interfaces) != 0)
+	    link_socket(&supervisor->ss, AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0, &supervisor->interfaces_fd, &supervisor->interfaces) != 0)
 		return NULL;
 	return link_ref(supervisor->interfaces);
 }

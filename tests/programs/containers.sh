@@ -3,6 +3,10 @@
 # kernel they are in the host's network namespace.
 . "$(dirname "${BASH_SOURCE[0]}")/containers/lib.sh"
 
+loop_count() { pod logs loop 2>/dev/null | grep -c 'hello from the host'; }
+loop_has() { [[ $(loop_count) -ge $1 ]]; }
+loop_fails() { pod logs loop 2>&1 | grep -q 'curl: '; }
+
 machine
 gofer_and_agent
 read -r web published other <<<"$(free_ports 3)"
@@ -54,6 +58,17 @@ EOF
     eq "the page" 'hello from a container' "$(curl -sS "http://127.0.0.1:$published/")"
     eq "the page" 'hello from the host' "$(pod run --rm client curl -sS "http://127.0.0.1:$web/hello")"
     eq "the page" 'hello from the host' "$(pod exec nginx curl -sS "http://127.0.0.1:$web/hello")"
+
+    step "the gofer restarts: what was open is lost, what is new works"
+    pod run -d --name loop client sh -c "while :; do curl -sS http://127.0.0.1:$web/hello; sleep 0.1; done" >/dev/null
+    until_true 5 loop_has 2 || fail "$(pod logs loop 2>&1)"
+    stop "$gofer"
+    eq "nginx answers" no "$(curl -sS -m 2 "http://127.0.0.1:$published/" 2>/dev/null && echo yes || echo no)"
+    until_true 5 loop_fails || fail "$(pod logs loop 2>&1)"
+    start_gofer
+    before=$(loop_count)
+    until_true 5 loop_has $((before + 2)) || fail "$(pod logs loop 2>&1)"
+    pod rm -f -t 0 loop >/dev/null
 
     step "nobody but root and the agent's user may bring a container, whatever the socket's mode is"
     chmod 755 "$A"

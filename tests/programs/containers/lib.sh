@@ -26,11 +26,15 @@ remove_containers() { podman "${podman[@]}" rm -f -t 0 --all >/dev/null 2>&1 || 
 gofer_and_agent() {
     network=(--network host)
     [[ -n $RUN ]] || return 0
-    outside_bg gofer "$bin/splitsock-gofer" --listen "ipc://$G/gofer.sock" --policy open --socket-mode 0666
-    until_true 5 test -S "$G/gofer.sock" || fail "no gofer"
+    start_gofer
     "$bin/splitsock-seccomp-profile" "$here/../../deploy/containers/default-seccomp.json" "$A/agent.sock" wait-killable >"$T/profile.json"
     start_agent
     network=(--network none --security-opt "seccomp=$T/profile.json")
+}
+start_gofer() {
+    outside_bg gofer "$bin/splitsock-gofer" --listen "ipc://$G/gofer.sock" --policy open --socket-mode 0666
+    gofer=$pid
+    until_true 5 test -S "$G/gofer.sock" || fail "no gofer"
 }
 start_agent() {
     outside_bg agent "$bin/splitsock-agent" --listen "$A/agent.sock" --gofer "ipc://$G/gofer.sock"
