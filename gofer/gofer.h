@@ -16,6 +16,8 @@
 /* A client that has not said Hello by then, or a link that has not named its socket, is dropped. */
 #define HANDSHAKE_MS 5000
 #define TICK_MS 1000
+/* What a client had closed when it left may take as long to go out: at most a link's buffer a stream, and peers that stall are not waited for. */
+#define DELIVERY_MS 15000
 
 /* Links and channels that have connected but not yet said whose they are. Beyond that the oldest make room. */
 #define PENDING_LINKS_MAX 1024

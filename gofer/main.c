@@ -109,6 +109,7 @@ struct daemon {
 	struct listener *listeners[LISTENERS_MAX];
 	int listener_count;
 	struct watch signals;
+	bool stopping; /* by a signal; what clients had closed is still delivered */
 };
 
 static void
@@ -119,12 +120,20 @@ on_signal(struct watch *watch, uint32_t events)
 	char message[RELOAD_MESSAGE_MAX];
 
 	(void)events;
-	if (read(watch->fd, &info, sizeof info) != sizeof info)
+	if (read(watch->fd, &info, sizeof info) != sizeof info || daemon->stopping)
 		return;
-	if (info.ssi_signo == SIGHUP)
+	if (info.ssi_signo == SIGHUP) {
 		gofer_reload(&daemon->gofer, message, sizeof message);
-	else
-		daemon->gofer.loop.stop = true;
+		return;
+	}
+	sd_notify(0, "STOPPING=1");
+	log_info("stopping");
+	daemon->stopping = true;
+	sessions_leave(&daemon->gofer);
+	while (daemon->listener_count)
+		listener_free(daemon->listeners[--daemon->listener_count]);
+	/* And who came in at the last moment. */
+	daemon->gofer.loop.stop = !sessions_leave(&daemon->gofer);
 }
 
 static void
@@ -133,6 +142,7 @@ tick(void *arg)
 	struct daemon *daemon = arg;
 
 	sessions_tick(&daemon->gofer);
+	daemon->gofer.loop.stop |= daemon->stopping && !daemon->gofer.sessions.count;
 	audit_tick(&daemon->gofer);
 	for (int i = 0; i < daemon->listener_count; i++)
 		listener_tick(daemon->listeners[i]);
@@ -192,8 +202,6 @@ run(const struct arguments *arguments, struct policy *policy)
 		log_info("policy %s: %zu clients", arguments->policy, policy->entry_count);
 	sd_notify(0, "READY=1");
 	loop_run(&gofer->loop, TICK_MS, tick, &daemon);
-	sd_notify(0, "STOPPING=1");
-	log_info("stopping");
 	status = EXIT_SUCCESS;
 out:
 	for (int i = 0; i < daemon.listener_count; i++)

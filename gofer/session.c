@@ -386,8 +386,12 @@ on_received(struct post *post)
 	bool resumed = !session->receiving;
 
 	session->receiving = false;
-	if (session->state == SESSION_ENDED || (!resumed && nng_aio_result(session->recv_aio) != 0)) {
+	if (session->state == SESSION_ENDED) {
 		session_free(session);
+		return;
+	}
+	if (!resumed && nng_aio_result(session->recv_aio) != 0) {
+		session_leave(session);
 		return;
 	}
 	if (!resumed)
@@ -500,12 +504,10 @@ session_new(struct gofer *gofer, nng_stream *stream)
 	return session;
 }
 
-void
-session_free(struct session *session)
+/* Nothing comes from its client any more, and nothing goes there. */
+static void
+hang_up(struct session *session)
 {
-	struct gofer *gofer = session->gofer;
-	struct sock *sock;
-
 	session->state = SESSION_ENDED;
 	nng_stream_close(session->stream);
 	/* Stopping waits for a callback that runs; callbacks only post. */
@@ -513,12 +515,43 @@ session_free(struct session *session)
 		nng_aio_stop(session->recv_aio);
 	if (session->send_aio)
 		nng_aio_stop(session->send_aio);
-	loop_cancel(&gofer->loop, &session->received);
+	loop_cancel(&session->gofer->loop, &session->received);
+	loop_close(&session->gofer->loop, &session->channel);
+}
+
+void
+session_leave(struct session *session)
+{
+	struct sock *sock;
+
+	if (session->socks.count) {
+		/* A link that was connected before the end counts. */
+		listeners_take_links(session->gofer);
+		hang_up(session);
+	}
+	mirror_end(session->mirror);
+	session->mirror = NULL;
+	for (uint64_t handle = 0; (sock = table_after(&session->socks, handle));) {
+		handle = sock->handle;
+		sock_leave(sock);
+	}
+	session->deadline_ms = now_ms() + DELIVERY_MS;
+	session->delivering = session->socks.count > 0;
+	if (!session->delivering)
+		session_free(session);
+}
+
+void
+session_free(struct session *session)
+{
+	struct gofer *gofer = session->gofer;
+	struct sock *sock;
+
+	hang_up(session);
 	while ((sock = table_any(&session->socks)))
 		sock_free(sock);
 	mirror_end(session->mirror);
 	names_free(&session->names);
-	loop_close(&gofer->loop, &session->channel);
 	nng_stream_free(session->stream);
 	nng_aio_free(session->recv_aio);
 	nng_aio_free(session->send_aio);
@@ -602,6 +635,25 @@ void
 sessions_tick(struct gofer *gofer)
 {
 	struct tick tick = {now_ms()};
+	struct session *session;
 
 	table_visit(&gofer->sessions, tick_session, &tick);
+	for (uint64_t id = 0; (session = table_after(&gofer->sessions, id));) {
+		id = session->id;
+		if (session->delivering && (session->socks.count == 0 || session->deadline_ms < tick.now))
+			session_free(session);
+	}
+}
+
+bool
+sessions_leave(struct gofer *gofer)
+{
+	struct session *session;
+
+	for (uint64_t id = 0; (session = table_after(&gofer->sessions, id));) {
+		id = session->id;
+		if (!session->delivering)
+			session_leave(session);
+	}
+	return gofer->sessions.count > 0;
 }

@@ -13,7 +13,7 @@
 enum session_state {
 	SESSION_HELLO, /* connected; only a HELLO frame is legal */
 	SESSION_READY, /* welcomed; REQUEST and CANCEL are legal */
-	SESSION_ENDED, /* being freed: nothing is read or sent any more */
+	SESSION_ENDED, /* its client has gone, nothing is read or sent any more: being freed, or kept for what it had closed, see session_leave() */
 };
 
 /* Frames that wait to be sent on the stream: reading stops above the first figure, the session ends at the second. */
@@ -24,7 +24,8 @@ struct session {
 	uint64_t id; /* key in gofer.sessions; the first 8 bytes of the token */
 	struct gofer *gofer;
 	enum session_state state;
-	int64_t deadline_ms; /* for the handshake */
+	int64_t deadline_ms; /* for the handshake; once delivering, for that */
+	bool delivering;     /* ended, with bytes that the host has yet to take */
 	bool overdue;        /* it has passed */
 	uint8_t token[LINK_TOKEN_SIZE]; /* random: 8 bytes that name the session and 8 that prove it */
 	struct identity peer;     /* who connected, as the kernel says */
@@ -65,6 +66,11 @@ struct session {
 struct session *session_new(struct gofer *gofer, nng_stream *stream);
 /* Releases everything that the client held. */
 void session_free(struct session *session);
+/*
+ * The client has gone. Streams that its programs had closed before, with bytes in them that the host is slow to take, are kept until it has, for
+ * DELIVERY_MS at most: their programs were told that those were sent. All else is released.
+ */
+void session_leave(struct session *session);
 
 /* The session that this token belongs to, or NULL. */
 struct session *session_by_token(struct gofer *gofer, const uint8_t token[LINK_TOKEN_SIZE]);
@@ -84,7 +90,9 @@ void session_send_closed(struct session *session, uint64_t handle, int error);
 void session_send_unlinked(struct session *session, uint64_t handle, int error);
 void session_send_reset(struct session *session, uint64_t handle);
 
-/* Drops sessions whose handshake is overdue. */
+/* Drops sessions whose handshake is overdue, and those that have delivered or had their time for it. */
 void sessions_tick(struct gofer *gofer);
+/* All clients have to go. Returns whether a session delivers. */
+bool sessions_leave(struct gofer *gofer);
 
 #endif

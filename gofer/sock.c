@@ -326,6 +326,18 @@ link_is_gone(const struct sock *sock)
 }
 
 void
+sock_leave(struct sock *sock)
+{
+	sock->link_hung_up = link_is_gone(sock);
+	if (!sock_drain(sock))
+		return;
+	if (sock->state == SOCK_CONNECTED && sock->link_hung_up && sock->up.len && !sock->up_ended)
+		sock_update(sock);
+	else
+		sock_free(sock);
+}
+
+void
 sock_listens(struct sock *sock)
 {
 	struct session *session = sock->session;

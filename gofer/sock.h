@@ -129,6 +129,12 @@ bool sock_drain(struct sock *sock);
 /* Frees the sockets, other than this one, whose links have hung up with nothing left to deliver. Returns whether there were any. */
 bool sock_reap_hung_up(struct session *session, const struct sock *other);
 
+/*
+ * The client has gone. Passes on what the host takes at once, and frees the sock, unless it is a stream that its program had closed and
+ * that has more: the host's socket gets that as it makes room.
+ */
+void sock_leave(struct sock *sock);
+
 /* It listens from now on. */
 void sock_listens(struct sock *sock);
 /* The same as sock_reap_hung_up() for listeners alone, which is quick: who connects must not meet one that its program has closed. */

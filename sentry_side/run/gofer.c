@@ -12,12 +12,14 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
 
 #define START_MS 10000
+#define STOP_MS 500
 
 static const char *const socket_files[] = {"gofer.sock.lock", "gofer.sock.stream", "gofer.sock.seqpacket", "gofer.sock.ctl",
                                            "gofer.sock", "notify"};
@@ -143,8 +145,9 @@ private_gofer_stop(struct private_gofer *gofer)
 
 	if (gofer->pid > 0) {
 		kill(gofer->pid, SIGTERM);
-		while (waitpid(gofer->pid, NULL, 0) < 0 && errno == EINTR)
-			;
+		/* One that has something to deliver to a slow peer ends by itself, later. */
+		for (int waited = 0; waited < STOP_MS && waitpid(gofer->pid, NULL, WNOHANG) != gofer->pid; waited += 5)
+			nanosleep(&(struct timespec){.tv_nsec = 5 * 1000000}, NULL);
 		gofer->pid = 0;
 	}
 	if (!gofer->directory[0])
