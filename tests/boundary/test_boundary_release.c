@@ -129,6 +129,145 @@ GOFER_TEST(release, killed_program_holds_nothing, start)
 	assert_freed(PROGRAM);
 }
 
+/* ---- what it has closed ------------------------------------------------------------------------- */
+
+/* gofer/gofer.h has DELIVERY_MS 15000 and TICK_MS 1000. */
+enum { DELIVERY_MS = 15000, TICK_MS = 1000 };
+
+struct stalled {
+	struct client client;
+	int link, host; /* the client's descriptor, and the peer's */
+	size_t written;
+};
+
+/* A client with a stream that takes no more, since its peer takes nothing. */
+static void
+stall(struct stalled *stalled)
+{
+	static char data[65536];
+	struct operation connect;
+	uint16_t port;
+	int listener = host_listen(&port, 1);
+
+	client_open(&stalled->client, &gofer);
+	cr_assert_eq(call_open(&stalled->client, 1, SOCK_STREAM, op_connect(&connect, port, true)).status, SPLITSOCK__STATUS__STATUS_OK);
+	cr_assert_geq(stalled->host = host_accept(listener), 0);
+	cr_assert_geq(stalled->link = link_open(&stalled->client, true, LINK_SOCKET, 1), 0);
+	close(listener);
+	stalled->written = 0;
+	for (int64_t quiet_since = now_ms(); now_ms() - quiet_since < 200 * SLOW;) {
+		ssize_t n = send(stalled->link, data, sizeof data, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+		if (n > 0) {
+			stalled->written += (size_t)n;
+			quiet_since = now_ms();
+		} else {
+			sleep_ms(5);
+		}
+	}
+}
+
+/* What the peer reads up to its end; -1 if that is no orderly one. */
+static ssize_t
+read_to_the_end(int fd)
+{
+	static char data[65536];
+	size_t total = 0;
+	ssize_t n;
+
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &(struct timeval){.tv_sec = 5 * SLOW}, sizeof(struct timeval));
+	while ((n = recv(fd, data, sizeof data, 0)) > 0)
+		total += (size_t)n;
+	return n < 0 ? -1 : (ssize_t)total;
+}
+
+static void
+start_with_two_sessions(void)
+{
+	gofer_start(&gofer, (const char *const[]){"--max-sessions", "2", NULL});
+}
+
+GOFER_TEST(release, what_was_closed_is_delivered_and_charged_until_then, start_with_two_sessions)
+{
+	int before = fd_count(gofer.pid);
+	struct stalled stalled[2];
+	struct client other;
+
+	for (int i = 0; i < 2; i++)
+		stall(&stalled[i]);
+	for (int i = 0; i < 2; i++) {
+		close(stalled[i].link);
+		client_close(&stalled[i].client);
+	}
+	sleep_ms(2 * TICK_MS);
+	cr_expect_not(client_try_open(&other, &gofer), "sessions that deliver do not count");
+	for (int i = 0; i < 2; i++) {
+		cr_expect_eq(read_to_the_end(stalled[i].host), (ssize_t)stalled[i].written, "not all has come");
+		close(stalled[i].host);
+	}
+	cr_expect_neq(wait_for_fds(gofer.pid, before, 2 * TICK_MS + HARD_MS), -1, "%d descriptors remain", fd_count(gofer.pid) - before);
+	assert_serves(&gofer);
+}
+
+GOFER_TEST(release, what_nobody_takes_has_its_time, start)
+{
+	int before = fd_count(gofer.pid), took;
+	struct stalled stalled;
+
+	stall(&stalled);
+	close(stalled.link);
+	client_close(&stalled.client);
+	took = wait_for_fds(gofer.pid, before, DELIVERY_MS + 2 * TICK_MS + HARD_MS);
+	cr_expect_neq(took, -1, "%d descriptors remain", fd_count(gofer.pid) - before);
+	cr_expect_geq(took, DELIVERY_MS - TICK_MS);
+	assert_serves(&gofer);
+	close(stalled.host);
+}
+
+/* The program may write on for ever: what it has not closed ends with its client. */
+GOFER_TEST(release, what_was_not_closed_is_released_at_once, start)
+{
+	int before = fd_count(gofer.pid);
+	struct stalled stalled;
+
+	stall(&stalled);
+	client_close(&stalled.client);
+	cr_expect_neq(wait_for_fds(gofer.pid, before, HARD_MS), -1, "%d descriptors remain", fd_count(gofer.pid) - before);
+	close(stalled.link);
+	close(stalled.host);
+	assert_serves(&gofer);
+}
+
+/* Nor does one that broke the protocol have time. */
+GOFER_TEST(release, a_breach_delivers_nothing, start)
+{
+	int before = fd_count(gofer.pid);
+	struct stalled stalled;
+
+	stall(&stalled);
+	close(stalled.link);
+	cr_assert(raw_send(stalled.client.fd, "\377\377\377\377\377\377\377\377\377\377\377\377", 12));
+	cr_expect_neq(wait_for_fds(gofer.pid, before, HARD_MS), -1, "%d descriptors remain", fd_count(gofer.pid) - before);
+	client_close(&stalled.client);
+	close(stalled.host);
+	assert_serves(&gofer);
+}
+
+GOFER_TEST(release, a_gofer_that_is_told_to_stop_delivers_first, start)
+{
+	struct stalled stalled;
+
+	stall(&stalled);
+	close(stalled.link);
+	kill(gofer.pid, SIGTERM);
+	sleep_ms(500 * SLOW);
+	cr_expect(alive(gofer.pid), "it has not waited");
+	kill(gofer.pid, SIGTERM); /* once more is no news */
+	cr_expect_eq(read_to_the_end(stalled.host), (ssize_t)stalled.written, "not all has come");
+	close(stalled.host);
+	client_close(&stalled.client);
+}
+
 /* ---- the gofer ---------------------------------------------------------------------------------- */
 
 static bool
