@@ -551,6 +551,17 @@ mirror_sync(struct mirror *mirror)
 	look_and_grant(mirror);
 }
 
+uint32_t
+mirror_drops(const struct mirror *mirror, int interface)
+{
+	uint32_t drops = 0;
+
+	for (const struct port *port = mirror->ports; port; port = port->next)
+		if (!interface || port->seen.index == interface)
+			drops += port->drops;
+	return drops;
+}
+
 void
 mirrors_sync(struct gofer *gofer)
 {

@@ -44,6 +44,8 @@ int mirror_open_socket(struct session *session, int type, int protocol);
 
 /* Acts on what the client's packet sockets are now. */
 void mirror_sync(struct mirror *mirror);
+/* Frames for it that were lost on an interface, by index, or on all (0). */
+uint32_t mirror_drops(const struct mirror *mirror, int interface);
 /* The host's interfaces have changed, and have been read. */
 void mirrors_sync(struct gofer *gofer);
 

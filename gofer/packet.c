@@ -25,7 +25,7 @@ struct answer {
 	Splitsock__Result result, *results;
 };
 
-static const ProtobufCMessage *
+static void
 answer_init(struct answer *answer, const struct call *call, Splitsock__Status status, int error)
 {
 	splitsock__reply__init(&answer->reply);
@@ -36,7 +36,6 @@ answer_init(struct answer *answer, const struct call *call, Splitsock__Status st
 	answer->reply.results = &answer->results;
 	answer->reply.n_results = 1;
 	count_answer(call->session, status);
-	return &answer->reply.base;
 }
 
 /* On the side channel, with the descriptor if there is one. */
@@ -51,7 +50,10 @@ answer_open(const struct call *call, Splitsock__Status status, int error, int fd
 	struct iovec iov;
 	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
-	iov.iov_base = encode_frame(FRAME_REPLY, call->id, answer_init(&answer, call, status, error), &iov.iov_len);
+	answer_init(&answer, call, status, error);
+	if (fd >= 0)
+		answer.result.count = mirror_drops(call->session->mirror, 0);
+	iov.iov_base = encode_frame(FRAME_REPLY, call->id, &answer.reply.base, &iov.iov_len);
 	if (fd >= 0) {
 		memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
 		message.msg_control = &control;
@@ -123,7 +125,10 @@ handle_packet_sync(const struct call *call, const Splitsock__PacketSync *sync)
 			audit_denied(session, "packet socket", "promiscuous mode", "promiscuous is not granted on that interface");
 		}
 	}
-	session_send(session, FRAME_REPLY, call->id, answer_init(&answer, call, status, ENODEV));
+	answer_init(&answer, call, status, ENODEV);
+	if (session->mirror)
+		answer.result.count = mirror_drops(session->mirror, (int)sync->drops_of);
+	session_send(session, FRAME_REPLY, call->id, &answer.reply.base);
 }
 
 bool

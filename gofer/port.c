@@ -81,6 +81,15 @@ count(struct port *port, enum counter_id id)
 		count_session(port->mirror->session, id, 1);
 }
 
+/* Frames that the client was to see. */
+static void
+lose(struct port *port, uint32_t frames)
+{
+	port->drops += frames;
+	if (port->mirror->session)
+		count_session(port->mirror->session, COUNTER_PACKET_DROPPED, frames);
+}
+
 static void
 tell_denied(struct port *port, int64_t now)
 {
@@ -125,7 +134,10 @@ put_inside(struct port *port, const struct framed *framed, bool outgoing)
 	else
 		n = write(port->inside.fd, framed->data, framed->len);
 	/* As outgoing, it has been seen when the tap drops it, which counts as an error. */
-	count(port, n < 0 && !outgoing ? COUNTER_PACKET_DROPPED : COUNTER_PACKET_FRAMES_TO_PROGRAM);
+	if (n < 0 && !outgoing)
+		lose(port, 1);
+	else
+		count(port, COUNTER_PACKET_FRAMES_TO_PROGRAM);
 }
 
 static void
@@ -147,7 +159,7 @@ host_ready(struct watch *watch, uint32_t events)
 		if (captured == CAPTURED_NOTHING)
 			break;
 		if (captured == CAPTURED_CUT)
-			count(port, COUNTER_PACKET_DROPPED);
+			lose(port, 1);
 		else if (may_pass(port, FRAME_RECEIVE, &framed, framed.kind == PACKET_OTHERHOST, now))
 			put_inside(port, &framed, framed.kind == PACKET_OUTGOING);
 		capture_ring_done(&port->ring);
@@ -480,7 +492,7 @@ count_drops(struct port *port)
 
 	if (port->ring.map && port->mirror->session &&
 	    getsockopt(port->host.fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &len) == 0)
-		count_session(port->mirror->session, COUNTER_PACKET_DROPPED, statistics.tp_drops);
+		lose(port, statistics.tp_drops);
 }
 
 void

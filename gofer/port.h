@@ -35,6 +35,7 @@ struct port {
 	unsigned unwanted_looks; /* during which nobody wanted to receive, though `host` does */
 	struct sock_filter *filter; /* as attached to the host's socket */
 	size_t filter_len;
+	uint32_t drops; /* frames from the host that did not come to the mirror for want of room */
 	int64_t told_ms; /* when a denial was logged last */
 	struct packet_rate *rate;
 };

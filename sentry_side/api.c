@@ -171,6 +171,7 @@ packet_socket(struct ss *ss, int type, int protocol)
 {
 	_cleanup_link_ struct link *link = NULL;
 	struct wait *wait = wait_new();
+	uint32_t lost;
 	int error, fd;
 
 	if (!wait)
@@ -180,6 +181,7 @@ packet_socket(struct ss *ss, int type, int protocol)
 		return fail(-error);
 	error = wait->result.error;
 	fd = wait->result.passed_fd;
+	lost = wait->result.count;
 	wait_unref(wait);
 	if (error)
 		return fail(error);
@@ -189,6 +191,7 @@ packet_socket(struct ss *ss, int type, int protocol)
 		return fail(-error);
 	}
 	link->fd = fd;
+	link->host_drops = lost;
 	if (type & SOCK_NONBLOCK)
 		fcntl(fd, F_SETFL, O_NONBLOCK);
 	if (!(type & SOCK_CLOEXEC))
@@ -202,14 +205,51 @@ packet_synced(struct ss *ss, int interface)
 {
 	struct wait *wait = wait_new();
 
-	return wait ? wait_for_error(wait, packet_sync(ss, interface, wait_done, wait)) : -1;
+	return wait ? wait_for_error(wait, packet_sync(ss, interface, 0, wait_done, wait)) : -1;
+}
+
+/* The same, and *count is what was lost on the host's interface that the socket is bound to, if that could be told. */
+static int
+packet_synced_count(struct ss *ss, int fd, uint32_t *count)
+{
+	struct wait *wait = wait_new();
+	int error;
+
+	if (!wait)
+		return -1;
+	error = wait_for(wait, packet_sync(ss, 0, packet_interface(fd), wait_done, wait));
+	if (error)
+		return fail(-error);
+	error = wait->result.error;
+	if (!error)
+		*count = wait->result.count;
+	wait_unref(wait);
+	return error ? fail(error) : 0;
 }
 
 static int
-packet_bind(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
+packet_getsockopt(struct ss *ss, struct link *link, int fd, int level, int name, void *value, socklen_t *len)
 {
-	if (bind(fd, address, len) == 0)
-		return packet_synced(ss, 0);
+	uint32_t count = link->host_drops;
+	int error;
+
+	if (level != SOL_PACKET || name != PACKET_STATISTICS || (int)*len < 0)
+		return getsockopt(fd, level, name, value, len);
+	packet_synced_count(ss, fd, &count);
+	error = packet_statistics(link, fd, count, value, len);
+	return error ? fail(-error) : 0;
+}
+
+static int
+packet_bind(struct ss *ss, struct link *link, int fd, const struct sockaddr *address, socklen_t len)
+{
+	if (bind(fd, address, len) == 0) {
+		uint32_t count = link->host_drops;
+		int result = packet_synced_count(ss, fd, &count);
+
+		link->host_drops = count;
+		return result;
+	}
 	return errno == ENODEV ? packet_synced(ss, ((const struct sockaddr_ll *)address)->sll_ifindex) : -1;
 }
 
@@ -261,7 +301,7 @@ ss_bind(struct ss *ss, int fd, const struct sockaddr *address, socklen_t len)
 	int error;
 
 	if (link && is_packet(link))
-		return packet_bind(ss, fd, address, len);
+		return packet_bind(ss, link, fd, address, len);
 	if (!link || !(wait = wait_new()))
 		return -1;
 	error = wait_for(wait, link_bind(link, address, len, wait_done, wait));
@@ -442,7 +482,7 @@ ss_getsockopt(struct ss *ss, int fd, int level, int name, void *value, socklen_t
 	int error;
 
 	if (link && is_packet(link))
-		return getsockopt(fd, level, name, value, len);
+		return packet_getsockopt(ss, link, fd, level, name, value, len);
 	if (!link || !(wait = wait_new()))
 		return -1;
 	error = link_get_option(link, fd, level, name, value, len, wait_done, wait);

@@ -60,6 +60,7 @@ struct link {
 	atomic_int stamp;    /* stream: the SO_TIMESTAMP* option that is on, or 0 */
 	atomic_bool zerocopy; /* SO_ZEROCOPY is on */
 	atomic_uint zerocopy_sent, zerocopy_told; /* sends with MSG_ZEROCOPY, and those whose completion was read */
+	atomic_uint host_drops; /* packet socket: frames lost on the host, as last told of it */
 	atomic_bool again;   /* the next connect is the first of this A, but not of the host socket */
 	atomic_bool told;    /* LINK_FAILED, LINK_CLOSED: a connect has told that the one before failed */
 	struct link_name local, peer;
@@ -100,7 +101,7 @@ struct link_result {
 	bool denied_open; /* the failure is that of the socket itself */
 	struct link_name local, peer; /* len 0: not told */
 	size_t completed; /* operations that succeeded, of those the caller asked for */
-	uint32_t count, unsent;
+	uint32_t count, unsent; /* packet_open(), packet_sync(): frames lost on the host */
 	size_t value_len;
 	uint8_t value[LINK_VALUE_MAX]; /* wire form */
 	int passed_fd; /* packet_open() alone: the socket, now the callback's */

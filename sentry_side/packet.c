@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <linux/if_packet.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 
 struct asked {
@@ -19,6 +20,8 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 	struct link_result result = {.error = error, .passed_fd = -1};
 	const Splitsock__Result *last = count ? results[count - 1] : NULL;
 
+	if (last)
+		result.count = last->count;
 	if (last)
 		result.error = last->status == SPLITSOCK__STATUS__STATUS_DENIED ? EPERM
 		               : asked->opens && last->status == SPLITSOCK__STATUS__STATUS_QUOTA ? EMFILE : result_errno(last);
@@ -71,15 +74,47 @@ packet_open(struct ss *ss, int type, int protocol, link_done done, void *arg)
 }
 
 int
-packet_sync(struct ss *ss, int interface, link_done done, void *arg)
+packet_sync(struct ss *ss, int interface, int drops_of, link_done done, void *arg)
 {
 	Splitsock__PacketSync sync = SPLITSOCK__PACKET_SYNC__INIT;
 	Splitsock__Op op = SPLITSOCK__OP__INIT;
 
 	sync.interface = (uint32_t)interface;
+	sync.drops_of = (uint32_t)drops_of;
 	op.op_case = SPLITSOCK__OP__OP_PACKET_SYNC;
 	op.packet_sync = &sync;
 	return ask(ss, &op, false, done, arg);
+}
+
+int
+packet_interface(int fd)
+{
+	struct sockaddr_ll name = {0};
+	socklen_t len = sizeof name;
+
+	return getsockname(fd, (struct sockaddr *)&name, &len) == 0 ? name.sll_ifindex : 0;
+}
+
+int
+packet_statistics(struct link *link, int fd, uint32_t count, void *value, socklen_t *len)
+{
+	struct tpacket_stats_v3 statistics = {0};
+	socklen_t size = sizeof statistics;
+	uint32_t before, lost;
+
+	if (getsockopt(fd, SOL_PACKET, PACKET_STATISTICS, &statistics, &size) < 0)
+		return -errno;
+	before = atomic_exchange(&link->host_drops, count);
+	lost = count - before;
+	if (lost > INT32_MAX) /* the interface has gone, and another one come, which begins anew */
+		lost = count;
+	/* The kernel counts what it drops among the packets, too. */
+	statistics.tp_packets += lost;
+	statistics.tp_drops += lost;
+	if (*len > size)
+		*len = size;
+	memcpy(value, &statistics, *len);
+	return 0;
 }
 
 bool

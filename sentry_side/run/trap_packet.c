@@ -34,6 +34,7 @@ finish_socket(struct pending *pending, const struct link_result *result)
 		if (type & SOCK_NONBLOCK)
 			fcntl(fd, F_SETFL, O_NONBLOCK);
 		trap->link->pid = (int)trap->call.pid;
+		trap->link->host_drops = result->count;
 		number = trap_add_fd(trap, &fd, type & SOCK_CLOEXEC);
 		if (number >= 0)
 			trap->link->fd = number;
@@ -62,6 +63,9 @@ finish_sync(struct pending *pending, const struct link_result *result)
 	/* A membership that is not granted is given back. */
 	if (result->error && pending->level == SOL_PACKET && pending->name == PACKET_ADD_MEMBERSHIP)
 		setsockopt(pending->trap.a, SOL_PACKET, PACKET_DROP_MEMBERSHIP, &pending->address, pending->address_len);
+	/* What was lost on that interface before was not for this socket. */
+	if (pending->trap.call.data.nr == SYS_bind)
+		pending->trap.link->host_drops = result->count;
 	trap_answer(&pending->trap, result->error);
 }
 
@@ -80,7 +84,43 @@ sync_then_answer(struct trap *trap, int interface, const void *value, socklen_t 
 		memcpy(&pending->address, value, len);
 		pending->address_len = len;
 	}
-	pending_started(pending, packet_sync(&pending->trap.supervisor->ss, interface, pending_done, pending));
+	pending_started(pending, packet_sync(&pending->trap.supervisor->ss, interface, packet_interface(pending->trap.a), pending_done, pending));
+}
+
+static void
+finish_statistics(struct pending *pending, const struct link_result *result)
+{
+	struct trap *trap = &pending->trap;
+	char value[sizeof(struct tpacket_stats_v3)];
+	socklen_t len = pending->room;
+	/* Without the gofer's word, as many as before. */
+	int error = packet_statistics(trap->link, trap->a, result->error ? trap->link->host_drops : result->count, value, &len);
+
+	if (!trap_valid(trap))
+		return;
+	if (error)
+		trap_error(trap, -error);
+	else
+		trap_answer(trap, target_write(trap, trap->call.data.args[4], &len, sizeof len) &&
+		                          target_write(trap, trap->call.data.args[3], value, len) ? 0 : EFAULT);
+}
+
+static void
+get_statistics(struct trap *trap)
+{
+	struct pending *pending;
+	int room;
+
+	if (!target_read(trap, trap->call.data.args[4], &room, sizeof room) || room < 0) {
+		trap_continue(trap); /* the kernel says what is wrong with that */
+		return;
+	}
+	pending = pending_new(trap);
+	if (!pending)
+		return;
+	pending->finish = finish_statistics;
+	pending->room = (uint32_t)room;
+	pending_started(pending, packet_sync(&pending->trap.supervisor->ss, 0, packet_interface(pending->trap.a), pending_done, pending));
 }
 
 static void
@@ -167,6 +207,9 @@ trap_packet(struct trap *trap)
 	else if (trap->call.data.nr == SYS_setsockopt && (int)trap->call.data.args[1] == SOL_SOCKET &&
 	         (int)trap->call.data.args[2] == SO_PRIORITY)
 		packet_priority(trap);
+	else if (trap->call.data.nr == SYS_getsockopt && (int)trap->call.data.args[1] == SOL_PACKET &&
+	         (int)trap->call.data.args[2] == PACKET_STATISTICS)
+		get_statistics(trap);
 	else
 		trap_continue(trap);
 }

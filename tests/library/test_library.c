@@ -1208,6 +1208,40 @@ Test(library, packet_sockets)
 	close(other);
 }
 
+/* What a gofer that does not run lets be lost, on the host's lo. */
+Test(library, packet_statistics_count_what_the_host_has_lost)
+{
+	enum { TYPE = 0x88b6, FRAMES = 6000 };
+	struct sockaddr_ll at = {.sll_family = AF_PACKET, .sll_protocol = htons(TYPE), .sll_ifindex = (int)if_nametoindex("lo")};
+	char frame[64] = {[12] = TYPE >> 8, [13] = (char)(TYPE & 255)};
+	struct tpacket_stats statistics = {0};
+	socklen_t len = sizeof statistics;
+	int fd, plain;
+
+	if (geteuid() != 0)
+		return; /* there are none */
+	OK(fd = ss_socket(ss, AF_PACKET, SOCK_RAW, 0));
+	OK(plain = socket(AF_PACKET, SOCK_RAW, 0));
+	OK(ss_bind(ss, fd, A(at), sizeof at));
+	kill(gofer.pid, SIGSTOP);
+	for (int i = 0; i < FRAMES; i++)
+		OK(sendto(plain, frame, sizeof frame, 0, A(at), sizeof at));
+	kill(gofer.pid, SIGCONT);
+	for (int i = 0; i < 100 && statistics.tp_packets < FRAMES; i++) {
+		struct tpacket_stats more;
+
+		OK(ss_getsockopt(ss, fd, SOL_PACKET, PACKET_STATISTICS, &more, &len));
+		cr_assert_eq(len, sizeof more);
+		statistics.tp_packets += more.tp_packets;
+		statistics.tp_drops += more.tp_drops;
+		usleep(20000);
+	}
+	cr_assert_eq(statistics.tp_packets, FRAMES);
+	cr_assert_gt(statistics.tp_drops, 0);
+	close(fd);
+	close(plain);
+}
+
 /* The gofer here runs as we do, so the kernel's answer to us is its answer, too. */
 Test(library, raw_and_ping_sockets_are_as_the_hosts)
 {
