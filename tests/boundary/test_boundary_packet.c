@@ -601,6 +601,82 @@ GOFER_TEST(packet, a_user_without_a_grant_gets_none, start)
 	packet_client_close(&packet);
 }
 
+/* ---- another policy ------------------------------------------------------------------------------ */
+
+static void
+reload_for_root(const char *packet)
+{
+	struct timespec before, after;
+	struct stat log;
+	FILE *file = fopen(policy_path, "we");
+
+	cr_assert_not_null(file);
+	fprintf(file, "version: 1\nclients:\n  - {name: root, users: [0], sockets: open%s%s}\n", *packet ? ", packet: " : "", packet);
+	fclose(file);
+	cr_assert_eq(stat(gofer.log, &log), 0);
+	before = log.st_mtim;
+	kill(gofer.pid, SIGHUP);
+	for (int i = 0; i < 200 * SLOW; i++) {
+		cr_assert_eq(stat(gofer.log, &log), 0);
+		after = log.st_mtim;
+		if (after.tv_sec != before.tv_sec || after.tv_nsec != before.tv_nsec)
+			return;
+		sleep_ms(10);
+	}
+	cr_assert(false, "it is not read again");
+}
+
+/* Which of two frames from gr1 the socket sees: 1 for GRANTED_TYPE, 2 for OTHER_TYPE. */
+static int
+types_seen(int fd)
+{
+	struct wire wire = {.fd = watch_interface("gr1")};
+	uint8_t frame[2048];
+	int seen = 0;
+
+	while (recv(fd, frame, sizeof frame, MSG_DONTWAIT) >= 0 || errno == ENETDOWN)
+		;
+	put(wire.fd, "gr1", gr0_mac, gr1_mac, GRANTED_TYPE, "one");
+	put(wire.fd, "gr1", gr0_mac, gr1_mac, OTHER_TYPE, "other");
+	for (int i = 0; i < 30 * SLOW; i++) {
+		ssize_t len;
+
+		while ((len = recv(fd, frame, sizeof frame, MSG_DONTWAIT)) > ETH_HLEN)
+			seen |= frame[12] == GRANTED_TYPE >> 8 && frame[13] == (GRANTED_TYPE & 0xff) ? 1 :
+			        frame[12] == OTHER_TYPE >> 8 && frame[13] == (OTHER_TYPE & 0xff) ? 2 : 0;
+		sleep_ms(10);
+	}
+	close(wire.fd);
+	return seen;
+}
+
+GOFER_TEST(packet, mirrors_follow_a_policy_that_is_read_again, start)
+{
+	struct packet_client packet;
+	int fd;
+
+	reload_for_root("[{interface: gr0, receive: true, ethertypes: [0x88b5]}]");
+	packet_client_open(&packet);
+	fd = open_packet_socket(&packet);
+	cr_assert_eq(ask_sync(&packet, 0), OK);
+	cr_expect_eq(types_seen(fd), 1);
+	reload_for_root("[{interface: gr0, receive: true, ethertypes: [0x88b6]}]");
+	cr_expect_eq(types_seen(fd), 2);
+	reload_for_root("[{interface: gr0, send: true, ethertypes: any}]");
+	cr_expect_eq(types_seen(fd), 0);
+	reload_for_root("[{interface: '*', receive: true, ethertypes: any}]");
+	cr_expect_eq(types_seen(fd), 3);
+	reload_for_root("");
+	cr_expect_eq(types_seen(fd), 0);
+	cr_expect_eq(ask_open(&packet, wire_socket_type(SOCK_RAW), ETH_P_ALL, &(int){-1}), SPLITSOCK__STATUS__STATUS_DENIED);
+	reload_for_root("[{interface: gr0, receive: true, ethertypes: [0x88b5]}]");
+	cr_assert_eq(ask_sync(&packet, 0), OK);
+	cr_expect_eq(types_seen(fd), 1);
+	close(fd);
+	client_close(&packet.client);
+	close(packet.channel);
+}
+
 /* A private gofer has nobody's rights: what the program gets, and what splitsock-run says about it. */
 Test(packet, a_private_gofer_says_what_it_lacks)
 {

@@ -455,6 +455,35 @@ GOFER_TEST(policy, sockets_of_a_client_are_in_its_namespace, start_namespace)
 	        {"tcp/10.79.0.1/80", "ECONNREFUSED"}); /* there, somebody else's */
 }
 
+static void
+start_raw(void)
+{
+	start_with("version: 1\n"
+	           "clients:\n"
+	           "  - name: ping\n"
+	           "    users: '*'\n"
+	           "    raw: {protocols: [icmp, udp], headers: own}\n"
+	           "    rules:\n"
+	           "      - {name: icmp, allow: [connect, datagram], protocols: [icmp, 255], to: [10.79.0.2]}\n");
+}
+
+GOFER_TEST(policy, packets_of_raw_sockets_go_where_rules_say, start_raw)
+{
+	for (int as_nobody = 0; as_nobody < 2; as_nobody++)
+		ATTEMPT(as_nobody,
+		        {"echo/10.79.0.2", "ok from=10.79.0.2/0"},
+		        {"echo/10.79.0.66", "EACCES"},
+		        {"echo/127.0.0.1", "EACCES"},
+		        {"echo/10.79.0.1", "EACCES"},
+		        /* By the address that sendto is told, and the one in the header. */
+		        {"header/10.79.0.2/10.79.0.2", "ok from=10.79.0.2/0"},
+		        {"header/10.79.0.66/10.79.0.2", "EACCES"},
+		        {"header/10.79.0.2/10.79.0.66", "EPERM"},
+		        {"header/10.79.0.2/127.0.0.1", "EPERM"},
+		        {"tcp/10.79.0.2/80", "EACCES"},
+		        {"raw/6", "EPERM"});
+}
+
 /* ---- again ---------------------------------------------------------------------------------------- */
 
 #define LOOPBACK_POLICY "version: 1\nclients:\n  - name: all\n    users: '*'\n    rules:\n      - {name: r, allow: any, to: [loopback]}\n"

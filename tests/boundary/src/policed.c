@@ -9,6 +9,8 @@
  *   ubind/ADDRESS/PORT   bind a datagram socket
  *   option/LEVEL/NAME    setsockopt with the int 1
  *   raw/PROTOCOL, packet open such a socket
+ *   echo/ADDRESS         an ICMP echo request by a raw socket, and its answer
+ *   header/TO/INSIDE     the same, sent to one address with a header of its own that has another
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -134,6 +136,46 @@ try_socket(int family, int type, int protocol)
 	close(fd);
 }
 
+static unsigned short
+checksum(const unsigned char *data, size_t len)
+{
+	unsigned sum = 0;
+
+	for (size_t i = 0; i < len; i += 2)
+		sum += (unsigned)data[i] << 8 | data[i + 1];
+	while (sum >> 16)
+		sum = (sum & 0xffff) + (sum >> 16);
+	return (unsigned short)~sum;
+}
+
+static void
+try_echo(const char *to, const char *inside)
+{
+	unsigned char packet[28] = {[0] = 0x45, [3] = 28, [8] = 64, [9] = IPPROTO_ICMP, [20] = 8}, answer[256];
+	size_t skipped = inside ? 0 : 20;
+	struct sockaddr_storage at, from = {0};
+	socklen_t len = parse(to, "0", &at), from_len = sizeof from;
+	struct timeval patience = {.tv_sec = 5};
+	int fd = socket(AF_INET, SOCK_RAW, IPPROTO_ICMP), on = 1;
+	unsigned short sum = checksum(packet + 20, 8);
+
+	packet[22] = (unsigned char)(sum >> 8);
+	packet[23] = (unsigned char)sum;
+	if (inside)
+		inet_pton(AF_INET, inside, packet + 16);
+	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	if (fd < 0 || (inside && setsockopt(fd, IPPROTO_IP, IP_HDRINCL, &on, sizeof on) < 0) ||
+	    sendto(fd, packet + skipped, sizeof packet - skipped, 0, (struct sockaddr *)&at, len) < 0 ||
+	    recvfrom(fd, answer, sizeof answer, 0, (struct sockaddr *)&from, &from_len) < 0) {
+		printf(" %s\n", strerrorname_np(errno));
+	} else {
+		printf(" ok");
+		say_name("from", &from);
+		printf("\n");
+	}
+	close(fd);
+}
+
 static void
 try_option(int level, int name)
 {
@@ -159,6 +201,10 @@ main(int argc, char **argv)
 		printf("%s", argv[i]);
 		if (strcmp(verb, "raw") == 0) {
 			try_socket(AF_INET, SOCK_RAW, atoi(one));
+		} else if (strcmp(verb, "echo") == 0) {
+			try_echo(one, NULL);
+		} else if (strcmp(verb, "header") == 0) {
+			try_echo(one, other);
 		} else if (strcmp(verb, "packet") == 0) {
 			try_socket(AF_PACKET, SOCK_RAW, 0);
 		} else if (strcmp(verb, "option") == 0) {
