@@ -472,12 +472,12 @@ GOFER_TEST(policy, packets_of_raw_sockets_go_where_rules_say, start_raw)
 	for (int as_nobody = 0; as_nobody < 2; as_nobody++)
 		ATTEMPT(as_nobody,
 		        {"echo/10.79.0.2", "ok from=10.79.0.2/0"},
-		        {"echo/10.79.0.66", "EACCES"},
-		        {"echo/127.0.0.1", "EACCES"},
-		        {"echo/10.79.0.1", "EACCES"},
+		        {"echo/10.79.0.66", "EPERM"},
+		        {"echo/127.0.0.1", "EPERM"},
+		        {"echo/10.79.0.1", "EPERM"},
 		        /* By the address that sendto is told, and the one in the header. */
 		        {"header/10.79.0.2/10.79.0.2", "ok from=10.79.0.2/0"},
-		        {"header/10.79.0.66/10.79.0.2", "EACCES"},
+		        {"header/10.79.0.66/10.79.0.2", "EPERM"},
 		        {"header/10.79.0.2/10.79.0.66", "EPERM"},
 		        {"header/10.79.0.2/127.0.0.1", "EPERM"},
 		        {"tcp/10.79.0.2/80", "EACCES"},

@@ -232,12 +232,25 @@ naive_decide(const struct policy_entry *entry, const struct policy_question *que
 
 /* ---- random ones --------------------------------------------------------------------------------- */
 
+static uint64_t
+take_number(struct naive_random *random, uint64_t below)
+{
+	uint64_t number = 0;
+
+	for (uint64_t reach = 1; reach < below && random->len; reach <<= 8, random->len--)
+		number = number << 8 | *random->bytes++;
+	return number % below;
+}
+
 /* splitmix64 */
 uint64_t
 naive_number(struct naive_random *random, uint64_t below)
 {
-	uint64_t z = random->state += UINT64_C(0x9e3779b97f4a7c15);
+	uint64_t z;
 
+	if (random->bytes)
+		return take_number(random, below);
+	z = random->state += UINT64_C(0x9e3779b97f4a7c15);
 	z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
 	z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
 	return (z ^ z >> 31) % below;

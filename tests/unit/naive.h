@@ -14,9 +14,11 @@ struct naive_decision {
 /* Of an entry that has rules and does not publish. */
 struct naive_decision naive_decide(const struct policy_entry *entry, const struct policy_question *question);
 
-/* Random policies and questions, from these numbers alone; the same numbers give the same. */
+/* Random policies and questions, from this state alone, or from these bytes, of which there are always more: zeros. */
 struct naive_random {
 	uint64_t state;
+	const uint8_t *bytes; /* NULL: from the state */
+	size_t len;
 };
 uint64_t naive_number(struct naive_random *random, uint64_t below);
 /* An entry with so many rules, compiled; freed by naive_free(). */
