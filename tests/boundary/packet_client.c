@@ -46,18 +46,33 @@ packet_host_make(void)
 	without_checksum_offload("gr0");
 }
 
+static void
+policy_path(const struct gofer *gofer, char path[128])
+{
+	snprintf(path, 128, "%s/policy.yaml", gofer->directory);
+}
+
 void
-packet_gofer_start(struct gofer *gofer, const char *policy)
+packet_policy_write(const struct gofer *gofer, const char *policy)
 {
 	char path[128];
 	FILE *file;
 
-	gofer_prepare(gofer);
-	snprintf(path, sizeof path, "%s/policy.yaml", gofer->directory);
+	policy_path(gofer, path);
 	file = fopen(path, "we");
 	cr_assert_not_null(file);
 	fputs(policy, file);
 	fclose(file);
+}
+
+void
+packet_gofer_start(struct gofer *gofer, const char *policy)
+{
+	char path[128];
+
+	gofer_prepare(gofer);
+	packet_policy_write(gofer, policy);
+	policy_path(gofer, path);
 	gofer_launch(gofer, (const char *const[]){"--policy", path, "--socket-mode", "0666", NULL});
 }
 

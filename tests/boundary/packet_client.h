@@ -14,6 +14,8 @@
 void packet_host_make(void);
 /* With this policy file; anybody may connect. */
 void packet_gofer_start(struct gofer *gofer, const char *policy);
+/* Another one in its place, which is read at the next SIGHUP. */
+void packet_policy_write(const struct gofer *gofer, const char *policy);
 
 struct packet_client {
 	struct client client;

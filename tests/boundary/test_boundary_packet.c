@@ -608,11 +608,11 @@ reload_for_root(const char *packet)
 {
 	struct timespec before, after;
 	struct stat log;
-	FILE *file = fopen(policy_path, "we");
+	char policy[512];
 
-	cr_assert_not_null(file);
-	fprintf(file, "version: 1\nclients:\n  - {name: root, users: [0], sockets: open%s%s}\n", *packet ? ", packet: " : "", packet);
-	fclose(file);
+	snprintf(policy, sizeof policy, "version: 1\nforeign_rings: unlimited\nclients:\n  - {name: root, users: [0], sockets: open%s%s}\n",
+	         *packet ? ", packet: " : "", packet);
+	packet_policy_write(&gofer, policy);
 	cr_assert_eq(stat(gofer.log, &log), 0);
 	before = log.st_mtim;
 	kill(gofer.pid, SIGHUP);
@@ -656,7 +656,7 @@ GOFER_TEST(packet, mirrors_follow_a_policy_that_is_read_again, start)
 	int fd;
 
 	reload_for_root("[{interface: gr0, receive: true, ethertypes: [0x88b5]}]");
-	packet_client_open(&packet);
+	packet_client_open(&packet, &gofer);
 	fd = open_packet_socket(&packet);
 	cr_assert_eq(ask_sync(&packet, 0), OK);
 	cr_expect_eq(types_seen(fd), 1);
