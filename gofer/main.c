@@ -36,12 +36,14 @@
 /* argp(3) looks it up by name, so it must be visible. */
 __attribute__((visibility("default"))) const char *argp_program_version = "splitsock-gofer " SPLITSOCK_VERSION;
 
-enum { KEY_LISTEN = 'l', KEY_POLICY = 'p', KEY_MODE = 256, KEY_SOCKETS, KEY_SESSIONS };
+enum { KEY_LISTEN = 'l', KEY_POLICY = 'p', KEY_MODE = 256, KEY_SOCKETS, KEY_SESSIONS, KEY_AUDIT };
 
 static const struct argp_option options[] = {
 	{"listen", KEY_LISTEN, "URL", 0, "Serve clients at URL: ipc:///absolute/path. May be repeated", 0},
 	{"policy", KEY_POLICY, "FILE|open", 0,
 	 "What clients may do: splitsock-policy(5). \"open\" grants what the gofer's own user could do. There is no default", 0},
+	{"audit", KEY_AUDIT, "FILE|journald|stderr", 0,
+	 "Write what clients do, a line of JSON each, splitsock-audit(5), there; by default, denials are lines of the log", 0},
 	{"socket-mode", KEY_MODE, "OCTAL", 0, "Permissions of the ipc sockets; who may write may connect (default 0600)", 0},
 	{"max-sockets", KEY_SOCKETS, "N", 0, "Sockets that one session may hold (default " TEXT(DEFAULT_SOCKETS) ")", 0},
 	{"max-sessions", KEY_SESSIONS, "N", 0, "Sessions at once (default " TEXT(DEFAULT_SESSIONS) ")", 0},
@@ -52,6 +54,7 @@ struct arguments {
 	const char *urls[LISTENERS_MAX];
 	int url_count;
 	const char *policy;
+	const char *audit; /* NULL: the log */
 	mode_t mode;
 	struct limits limits;
 };
@@ -80,6 +83,9 @@ parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case KEY_POLICY:
 		arguments->policy = arg;
+		return 0;
+	case KEY_AUDIT:
+		arguments->audit = arg;
 		return 0;
 	case KEY_MODE:
 		arguments->mode = parse_number(state, arg, "--socket-mode", 8, 0777);
@@ -113,6 +119,19 @@ struct daemon {
 };
 
 static void
+stop(struct daemon *daemon)
+{
+	sd_notify(0, "STOPPING=1");
+	log_info("stopping");
+	daemon->stopping = true;
+	sessions_leave(&daemon->gofer);
+	while (daemon->listener_count)
+		listener_free(daemon->listeners[--daemon->listener_count]);
+	/* And who came in at the last moment. */
+	daemon->gofer.loop.stop = !sessions_leave(&daemon->gofer);
+}
+
+static void
 on_signal(struct watch *watch, uint32_t events)
 {
 	struct daemon *daemon = (struct daemon *)((char *)watch - offsetof(struct daemon, signals));
@@ -122,18 +141,17 @@ on_signal(struct watch *watch, uint32_t events)
 	(void)events;
 	if (read(watch->fd, &info, sizeof info) != sizeof info || daemon->stopping)
 		return;
-	if (info.ssi_signo == SIGHUP) {
+	switch (info.ssi_signo) {
+	case SIGHUP:
 		gofer_reload(&daemon->gofer, message, sizeof message);
+		audit_reopen(&daemon->gofer);
 		return;
+	case SIGUSR1:
+		audit_reopen(&daemon->gofer);
+		return;
+	default:
+		stop(daemon);
 	}
-	sd_notify(0, "STOPPING=1");
-	log_info("stopping");
-	daemon->stopping = true;
-	sessions_leave(&daemon->gofer);
-	while (daemon->listener_count)
-		listener_free(daemon->listeners[--daemon->listener_count]);
-	/* And who came in at the last moment. */
-	daemon->gofer.loop.stop = !sessions_leave(&daemon->gofer);
 }
 
 static void
@@ -167,6 +185,7 @@ run(const struct arguments *arguments, struct policy *policy)
 	static struct daemon daemon;
 	struct gofer *gofer = &daemon.gofer;
 	sigset_t signals;
+	char message[RELOAD_MESSAGE_MAX];
 	int status = EXIT_FAILURE;
 
 	gofer->policy = policy_take(policy);
@@ -180,6 +199,7 @@ run(const struct arguments *arguments, struct policy *policy)
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
 	sigaddset(&signals, SIGHUP);
+	sigaddset(&signals, SIGUSR1);
 	/* Before NNG makes threads, so that they inherit it. */
 	pthread_sigmask(SIG_BLOCK, &signals, NULL);
 	daemon.signals = (struct watch){.fd = signalfd(-1, &signals, SFD_CLOEXEC | SFD_NONBLOCK), .ready = on_signal};
@@ -187,6 +207,11 @@ run(const struct arguments *arguments, struct policy *policy)
 	    loop_watch(&gofer->loop, &daemon.signals, EPOLLIN) < 0) {
 		log_error("cannot start: %s", strerror(errno));
 		return EX_OSERR;
+	}
+	if (audit_start(gofer, arguments->audit, message, sizeof message) < 0) {
+		log_error("--audit %s", message);
+		status = EX_CANTCREAT;
+		goto out;
 	}
 	for (int i = 0; i < arguments->url_count; i++) {
 		struct listener *listener = listener_new(gofer, arguments->urls[i], arguments->mode);
@@ -208,6 +233,7 @@ out:
 		listener_free(daemon.listeners[i]);
 	while (gofer->sessions.count)
 		session_free(table_any(&gofer->sessions));
+	audit_stop(gofer);
 	mirrors_free(gofer);
 	route_stop(gofer);
 	policy_drop(gofer->policy);

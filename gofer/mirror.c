@@ -525,7 +525,7 @@ mirror_open_socket(struct session *session, int type, int protocol)
 	/* Rings are memory that the kernel charges to nobody: without a limit on them no packet socket leaves this process. */
 	error = ring_limit_start(gofer);
 	if (error) {
-		audit_denied(session, "packet socket", "with rings", "their memory cannot be limited here, and foreign_rings does not grant that");
+		audit_denied(session, "packet", "socket with rings", "their memory cannot be limited here, and foreign_rings does not grant that");
 		return error;
 	}
 	if (!session->mirror)

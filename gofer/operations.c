@@ -104,7 +104,7 @@ take_address(struct sock *sock, enum policy_operation operation, const Splitsock
 	if (error)
 		return fail(answer, -error);
 	if (!policy_allows(sock->session->entry, operation, &wire)) {
-		audit_address(sock->session, operation == POLICY_BIND ? "bind" : operation == POLICY_CONNECT ? "connect" : "send", &wire);
+		audit_address(sock, operation, &wire);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	}
 	if (publish)
@@ -113,9 +113,10 @@ take_address(struct sock *sock, enum policy_operation operation, const Splitsock
 		return OUTCOME_OK;
 	decision = permission_ask(sock, operation, address);
 	if (!decision.allowed) {
-		audit_decision(sock->session, operation, &wire, &decision);
+		audit_decision(sock, operation, &wire, &decision);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	}
+	audit_allowed(sock, operation, &wire, &decision);
 	error = permission_apply(sock, operation, &decision, address, len);
 	if (error)
 		return fail(answer, -error);
@@ -180,6 +181,8 @@ handle_open(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	sock->protocol = protocol;
 	sock->state = SOCK_OPEN;
 	note_own_header(sock);
+	if (sock_is_raw(sock))
+		audit_raw(sock);
 	return OUTCOME_OK;
 }
 
@@ -203,6 +206,7 @@ handle_bind(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 			return fail(answer, errno);
 	}
 	sock->published = publish;
+	audit_bound(sock);
 	answer_local(sock, answer);
 	return OUTCOME_OK;
 }
@@ -210,9 +214,12 @@ handle_bind(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 static enum outcome
 connect_datagram(struct sock *sock, const struct sockaddr_storage *address, socklen_t len, struct answer *answer)
 {
-	if (connect(sock->host.fd, (const struct sockaddr *)address, len) < 0) {
-		int error = errno;
+	int error;
 
+	audit_connecting(sock);
+	error = connect(sock->host.fd, (const struct sockaddr *)address, len) < 0 ? errno : 0;
+	audit_connected(sock, error);
+	if (error) {
 		count_session(sock->session, COUNTER_CONNECTS_FAILED, 1);
 		answer_local(sock, answer); /* it has got a port all the same */
 		return fail(answer, error);
@@ -301,11 +308,14 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 		sock->error = 0;
 		return fail(answer, error);
 	}
+	audit_connecting(sock);
 	error = connect(sock->host.fd, (struct sockaddr *)&address, len) < 0 ? errno : 0;
 	if (error && error != EINPROGRESS && error != EALREADY) {
 		answer_local(sock, answer);
-		if (sock->state != SOCK_CONNECTING)
+		if (sock->state != SOCK_CONNECTING) {
 			count_session(sock->session, COUNTER_CONNECTS_FAILED, 1);
+			audit_connected(sock, error);
+		}
 		/* The kernel has handed out the pending connect's failure: it will not tell it again. */
 		if (sock->state == SOCK_CONNECTING)
 			sock_connect_failed(sock, error);
@@ -314,6 +324,7 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 	if (!error && address.ss_family != AF_UNSPEC && sock->state == SOCK_OPEN) {
 		sock->state = SOCK_CONNECTED;
 		count_session(sock->session, COUNTER_CONNECTS_OK, 1);
+		audit_connected(sock, 0);
 	}
 	if (!error && address.ss_family == AF_UNSPEC)
 		sock_unlink(sock, 0);
@@ -331,17 +342,20 @@ handle_listen(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	struct sockaddr_storage address = {0};
 	socklen_t len = sizeof address;
 	struct policy_decision decision;
+	int error;
 
 	if (sock_name(sock, getsockname, &local) != 0)
 		return fail(answer, EINVAL);
 	getsockname(sock->host.fd, (struct sockaddr *)&address, &len);
 	decision = permission_ask(sock, POLICY_LISTEN, &address);
 	if (!decision.allowed) {
-		audit_decision(sock->session, POLICY_LISTEN, &local, &decision);
+		audit_decision(sock, POLICY_LISTEN, &local, &decision);
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_DENIED);
 	}
-	if (listen(sock->host.fd, sock_split_backlog(sock, op->listen->backlog)) < 0)
-		return fail(answer, errno);
+	error = listen(sock->host.fd, sock_split_backlog(sock, op->listen->backlog)) < 0 ? errno : 0;
+	audit_listening(sock, &decision, error);
+	if (error)
+		return fail(answer, error);
 	sock_listens(sock);
 	answer_local(sock, answer);
 	return OUTCOME_OK;
@@ -527,6 +541,8 @@ handle_send(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	if (n < 0)
 		return fail(answer, errno);
 	count_datagram(sock, true, (uint64_t)n);
+	if (message.msg_name)
+		audit_sent(sock);
 	answer->result.count = (uint32_t)n;
 	answer_local(sock, answer);
 	return OUTCOME_OK;

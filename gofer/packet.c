@@ -94,6 +94,8 @@ handle_packet_open(const struct call *call, const Splitsock__PacketOpen *open)
 	}
 	close(fd);
 	fd = mirror_open_socket(session, asked, (int)open->protocol);
+	if (fd >= 0)
+		audit_packet(session, type, (int)open->protocol);
 	if (fd < 0)
 		answer_open(call, fd == -EMFILE ? SPLITSOCK__STATUS__STATUS_QUOTA : SPLITSOCK__STATUS__STATUS_HOST_ERRNO, -fd, -1);
 	else
@@ -117,12 +119,12 @@ handle_packet_sync(const struct call *call, const Splitsock__PacketSync *sync)
 		status = interface && !policy_packet(session->entry, interface->name, interface->flags & IFF_LOOPBACK)
 		                 ? SPLITSOCK__STATUS__STATUS_DENIED : SPLITSOCK__STATUS__STATUS_HOST_ERRNO;
 		if (status == SPLITSOCK__STATUS__STATUS_DENIED)
-			audit_denied(session, "packet socket on", interface->name, "no packet grant for that interface");
+			audit_denied(session, "packet", interface->name, "no packet grant for that interface");
 	} else {
 		mirror_sync(session->mirror);
 		if (session->mirror->promiscuity_refused) {
 			status = SPLITSOCK__STATUS__STATUS_DENIED;
-			audit_denied(session, "packet socket", "promiscuous mode", "promiscuous is not granted on that interface");
+			audit_denied(session, "packet", "promiscuous mode", "promiscuous is not granted on that interface");
 		}
 	}
 	answer_init(&answer, call, status, ENODEV);

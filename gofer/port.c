@@ -96,7 +96,7 @@ tell_denied(struct port *port, int64_t now)
 	if (!port->mirror->session || now < port->told_ms + 1000)
 		return;
 	port->told_ms = now;
-	audit_denied(port->mirror->session, "frames sent on", port->seen.name, "the packet grant for it does not cover them");
+	audit_denied(port->mirror->session, "packet", port->seen.name, "its packet grant does not cover frames that were sent on it");
 }
 
 static bool

@@ -438,6 +438,7 @@ announce(struct sock *listener, int host_fd)
 		return -error;
 	}
 	count_session(session, COUNTER_ACCEPTS, 1);
+	audit_accepted(sock, listener);
 	if (!listener->record_cost)
 		ioctl(listener->link.fd, SIOCOUTQ, &listener->record_cost);
 	return 0;

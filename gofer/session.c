@@ -279,8 +279,10 @@ handle_hello(struct session *session, const struct frame *frame)
 	session->refused = !spoken;
 	pthread_mutex_unlock(&session->outbox_lock);
 	session_send(session, FRAME_WELCOME, 0, &welcome.base);
-	if (session->state == SESSION_HELLO && spoken)
+	if (session->state == SESSION_HELLO && spoken) {
 		session->state = SESSION_READY;
+		audit_session_open(session);
+	}
 	return true;
 }
 
@@ -550,6 +552,7 @@ session_free(struct session *session)
 	hang_up(session);
 	while ((sock = table_any(&session->socks)))
 		sock_free(sock);
+	audit_session_close(session);
 	mirror_end(session->mirror);
 	names_free(&session->names);
 	nng_stream_free(session->stream);

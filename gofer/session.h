@@ -36,6 +36,7 @@ struct session {
 	const struct policy_entry *entry; /* of it: what the client may do. NULL: nothing */
 	int64_t opened_ms; /* 0: turned away */
 	struct names names; /* that it has learned from name servers which its policy trusts */
+	struct audit_who *who; /* that it has opened was said; NULL otherwise */
 	char software[65]; /* as its Hello says: for people, not to be trusted */
 
 	nng_stream *stream;

@@ -172,6 +172,7 @@ sock_free(struct sock *sock)
 	wake_waiters(sock, ECONNABORTED);
 	if (sock->ahead)
 		relay_listener_free(sock);
+	audit_closed(sock);
 	relay_stream_free(sock);
 	relay_datagram_free(sock);
 	resolver_free(sock);
@@ -432,6 +433,7 @@ sock_finish_connect(struct sock *sock, const struct sockaddr *address, socklen_t
 		return sock_connect_failed(sock, error);
 	sock->state = SOCK_CONNECTED;
 	count_session(sock->session, COUNTER_CONNECTS_OK, 1);
+	audit_connected(sock, 0);
 	wake_waiters(sock, 0);
 	return relay_stream(sock, false);
 }
@@ -487,6 +489,7 @@ sock_connect_failed(struct sock *sock, int error)
 	bool told = sock->waiters != NULL;
 
 	count_session(sock->session, COUNTER_CONNECTS_FAILED, 1);
+	audit_connected(sock, error);
 	/* Makes the host's socket fresh again, so that the program may connect it once more. */
 	connect(sock->host.fd, &(struct sockaddr){.sa_family = AF_UNSPEC}, sizeof(struct sockaddr));
 	sock->state = SOCK_OPEN;

@@ -73,6 +73,7 @@ struct sock {
 	bool starved;   /* a listener that has no descriptors or quota left to accept with; retried every TICK_MS */
 
 	uint64_t bytes_to_host, bytes_to_program; /* passed on */
+	struct audited *audited; /* for audit.c; NULL: nothing was said of it */
 
 	/* what policy made of it: see permission.h */
 	struct policy_egress egress; /* as the host's socket is set up */

@@ -95,7 +95,11 @@
 	X(ADMIN_REFUSED, 113, "splitsock_admin_refused_total", "", "connections", TOTAL, "admin_accept",               \
 	  "Connections to the ctl socket that were turned away: not the gofer's user, or too many")                    \
 	X(ADMIN_BREACHES, 114, "splitsock_admin_breaches_total", "", "connections", TOTAL, "admin_end",                \
-	  "Connections to the ctl socket that were ended: they broke the protocol, or took too long")
+	  "Connections to the ctl socket that were ended: they broke the protocol, or took too long")                  \
+	X(AUDIT_LINES_OVER_RATE, 115, "splitsock_audit_lines_suppressed_total", "reason=\"rate\"", "lines", TOTAL, "within_limit", \
+	  "Lines of the audit that were left out: too many in one second, or not to be written in time, or at all")    \
+	X(AUDIT_LINES_LOST, 116, "splitsock_audit_lines_suppressed_total", "reason=\"lost\"", "lines", TOTAL, "put", \
+	  "Lines of the audit that were left out: too many in one second, or not to be written in time, or at all")
 
 /* Each session's, which its client may read; the gofer adds them all up. Source: the function that counts. */
 #define COUNTERS_SESSION(X)                                                                                            \

@@ -130,7 +130,7 @@ decide_line(const struct policy *policy, const json_t *line, struct tally *tally
 	/* A line each for what was done, and for what was denied. */
 	if (!event || !take_question(line, &question, names))
 		return;
-	was_allowed = strcmp(event, "denial") != 0;
+	was_allowed = strcmp(event, "denied") != 0;
 	if (take_identity(json_object_get(line, "identity"), &identity)) {
 		decision = policy_decide(policy_entry_for(policy, &identity), &question);
 		tally->decided++;

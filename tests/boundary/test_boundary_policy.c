@@ -631,7 +631,7 @@ GOFER_TEST(policy, ctl_says_what_another_policy_would_change, start_users)
 		      " \"address\": \"10.79.0.2\", \"port\": 443}\n", log);
 	fputs("{\"event\": \"connect\", \"identity\": {\"uid\": 65534}, \"operation\": \"connect\", \"protocol\": \"tcp\","
 	      " \"address\": \"10.79.0.2\", \"port\": 80}\n"
-	      "{\"event\": \"denial\", \"identity\": {\"uid\": 0}, \"operation\": \"connect\", \"protocol\": \"tcp\","
+	      "{\"event\": \"denied\", \"identity\": {\"uid\": 0}, \"operation\": \"connect\", \"protocol\": \"tcp\","
 	      " \"address\": \"10.79.0.66\", \"port\": 443}\n"
 	      "{\"event\": \"close\", \"identity\": {\"uid\": 0}}\n"
 	      "no JSON\n", log);

@@ -8,11 +8,14 @@
 #include <unistd.h>
 
 #include "common/log.h"
-#include "gofer/session.h"
+#include "gofer/audit_record.h"
+#include "gofer/audit_writer.h"
+#include "gofer/sock.h"
 
 static struct policy_entry entry = {.name = (char[]){"capture"}};
 static struct gofer gofer;
 static struct session session = {.gofer = &gofer, .id = 0x1234, .identity = {.uid = 1000}, .entry = &entry};
+static struct sock sock = {.session = &session, .family = AF_INET, .type = SOCK_STREAM};
 
 /* What the log has said since it was last asked. */
 static const char *
@@ -42,19 +45,21 @@ Test(audit, a_line_names_who_what_and_which_grant)
 
 	said();
 	audit_socket(&session, AF_INET, SOCK_RAW, IPPROTO_ICMP, false);
-	cr_expect_str_eq(said(), "test: session 0000000000001234: denied: uid 1000: socket AF_INET SOCK_RAW protocol 1: "
+	cr_expect_str_eq(said(), "test: session 0000000000001234: denied: uid 1000: raw AF_INET SOCK_RAW protocol 1: "
 	                         "client \"capture\" has no raw grant\n");
 	entry.raw.granted = true;
 	audit_socket(&session, AF_INET6, SOCK_RAW, IPPROTO_RAW, false);
 	cr_expect(strstr(said(), ": client \"capture\" has no headers: own in its raw grant\n"));
 	audit_socket(&session, AF_PACKET, SOCK_RAW, 3, false);
-	cr_expect(strstr(said(), ": socket AF_PACKET SOCK_RAW protocol 3: client \"capture\" has no packet grant\n"));
+	cr_expect(strstr(said(), ": packet AF_PACKET SOCK_RAW protocol 3: client \"capture\" has no packet grant\n"));
 	audit_socket(&session, AF_INET, SOCK_RAW, 1, true);
 	cr_expect(strstr(said(), ": this gofer has no CAP_NET_RAW\n"));
-	audit_address(&session, "connect", &address);
+	audit_address(&sock, POLICY_CONNECT, &address);
 	cr_expect(strstr(said(), ": connect 192.0.2.1 port 80: client \"capture\" has not sockets: open\n"));
+	audit_decision(&sock, POLICY_CONNECT, &address, &(struct policy_decision){.rule = "no metadata", .why = "a cloud's metadata"});
+	cr_expect(strstr(said(), ": connect 192.0.2.1 port 80: client \"capture\", rule \"no metadata\": a cloud's metadata\n"));
 	session.entry = NULL;
-	audit_address(&session, "bind", &address);
+	audit_address(&sock, POLICY_BIND, &address);
 	cr_expect(strstr(said(), ": bind 192.0.2.1 port 80: no client of the policy has this user\n"));
 }
 
