@@ -16,6 +16,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "gofer/admin.h"
+#include "gofer/service.h"
 #include "gofer/sock.h"
 
 /* Links that may wait to be accepted; the kernel's default for net.core.somaxconn. */
@@ -39,6 +40,7 @@ struct link_listener {
 	struct watch watch;
 	struct listener *listener;
 	bool is_stream;
+	bool passed; /* by the service manager: the file is not ours */
 	char *path;
 };
 
@@ -284,6 +286,10 @@ links_listen(struct link_listener *links, const char *path, const char *suffix, 
 	if (strlen(links->path) >= sizeof address.sun_path)
 		return -ENAMETOOLONG;
 	strcpy(address.sun_path, links->path);
+	links->watch.fd = service_take_socket(type, links->path);
+	links->passed = links->watch.fd >= 0;
+	if (links->passed)
+		return loop_watch(&links->listener->gofer->loop, &links->watch, EPOLLIN);
 	if (remove_stale(links->path) < 0)
 		return -EEXIST;
 	links->watch.fd = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -349,7 +355,7 @@ listener_new(struct gofer *gofer, const char *url, mode_t mode)
 	static const char scheme[] = "ipc://";
 	struct listener *listener;
 	mode_t old_mask;
-	int error;
+	int error, passed;
 
 	if (strncmp(url, scheme, sizeof scheme - 1) != 0 || url[sizeof scheme - 1] != '/') {
 		log_error("--listen %s: only ipc:///absolute/path is supported", url);
@@ -372,15 +378,20 @@ listener_new(struct gofer *gofer, const char *url, mode_t mode)
 		          listener->lock_fd == -EBUSY ? "another gofer runs there" : strerror(-listener->lock_fd));
 		goto fail;
 	}
-	if (remove_stale(listener->path) < 0) {
+	passed = service_take_socket(SOCK_STREAM, listener->path);
+	if (passed < 0 && remove_stale(listener->path) < 0) {
 		log_error("cannot listen on %s: a file that is no socket is in the way", url);
 		goto fail;
 	}
-	error = nng_stream_listener_alloc(&listener->control, url);
 	/* The socket must never be there with wider permissions than it ends with. */
 	old_mask = umask(0777 & ~mode);
-	if (!error)
-		error = nng_stream_listener_listen(listener->control);
+	if (passed >= 0) {
+		error = service_listen(&listener->control, passed);
+	} else {
+		error = nng_stream_listener_alloc(&listener->control, url);
+		if (!error)
+			error = nng_stream_listener_listen(listener->control);
+	}
 	umask(old_mask);
 	if (!error)
 		error = nng_aio_alloc(&listener->aio, control_accepted, listener);
@@ -431,7 +442,7 @@ listener_free(struct listener *listener)
 	admin_free(listener->admin);
 	for (int i = 0; i < 2; i++) {
 		loop_close(&listener->gofer->loop, &listener->links[i].watch);
-		if (listener->links[i].path)
+		if (listener->links[i].path && !listener->links[i].passed)
 			remove_stale(listener->links[i].path);
 		free(listener->links[i].path);
 	}

@@ -12,7 +12,6 @@
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sysexits.h>
-#include <systemd/sd-daemon.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -23,6 +22,7 @@
 #include "gofer/mirror.h"
 #include "gofer/reload.h"
 #include "gofer/route.h"
+#include "gofer/service.h"
 #include "gofer/session.h"
 
 #define LISTENERS_MAX 8
@@ -121,7 +121,7 @@ struct daemon {
 static void
 stop(struct daemon *daemon)
 {
-	sd_notify(0, "STOPPING=1");
+	service_stopping();
 	log_info("stopping");
 	daemon->stopping = true;
 	sessions_leave(&daemon->gofer);
@@ -143,8 +143,10 @@ on_signal(struct watch *watch, uint32_t events)
 		return;
 	switch (info.ssi_signo) {
 	case SIGHUP:
+		service_reloading();
 		gofer_reload(&daemon->gofer, message, sizeof message);
 		audit_reopen(&daemon->gofer);
+		service_reloaded();
 		return;
 	case SIGUSR1:
 		audit_reopen(&daemon->gofer);
@@ -162,6 +164,7 @@ tick(void *arg)
 	sessions_tick(&daemon->gofer);
 	daemon->gofer.loop.stop |= daemon->stopping && !daemon->gofer.sessions.count;
 	audit_tick(&daemon->gofer);
+	service_tick();
 	for (int i = 0; i < daemon->listener_count; i++)
 		listener_tick(daemon->listeners[i]);
 }
@@ -221,11 +224,15 @@ run(const struct arguments *arguments, struct policy *policy)
 		daemon.listeners[daemon.listener_count++] = listener;
 		log_info("listening on %s", arguments->urls[i]);
 	}
+	if (!service_took_all()) {
+		status = EX_CONFIG;
+		goto out;
+	}
 	if (policy->open)
 		log_warning("policy open: clients may do whatever uid %u may do on this host's network", geteuid());
 	else
 		log_info("policy %s: %zu clients", arguments->policy, policy->entry_count);
-	sd_notify(0, "READY=1");
+	service_ready();
 	loop_run(&gofer->loop, TICK_MS, tick, &daemon);
 	status = EXIT_SUCCESS;
 out:
