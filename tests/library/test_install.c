@@ -167,6 +167,34 @@ Test(install, another_minor_version_is_refused, .timeout = 120)
 	             "grep -q 'version \"0.99\"\\|requested version' log\n"));
 }
 
+/* ---- systemd ------------------------------------------------------------------------------------- */
+
+#define UNITS "mkdir units; cp $DEST/usr/lib/systemd/system/splitsock-gofer.* units; sed -i \"s,/usr/sbin,$DEST/usr/sbin,\" units/*.service\n"
+
+Test(install, the_units_are_well_formed, .timeout = 60)
+{
+	CHECK((UNITS "systemd-analyze verify --man=no ./units/splitsock-gofer.service ./units/splitsock-gofer.socket >said 2>&1 || { cat said; exit 1; }\n"
+	             "none . said\n"
+	             "for conf in $DEST/usr/share/doc/splitsock/splitsock-gofer.service.d/*.conf; do\n"
+	             "    mkdir -p units/splitsock-gofer.service.d; cp $conf units/splitsock-gofer.service.d\n"
+	             "    systemd-analyze verify --man=no ./units/splitsock-gofer.service >said 2>&1; none . said\n"
+	             "done\n"));
+}
+
+Test(install, the_unit_exposes_no_more_than_1_5, .timeout = 60)
+{
+	CHECK((UNITS "systemd-analyze security --offline=true --threshold=15 --no-pager ./units/splitsock-gofer.service >said || { cat said; exit 1; }\n"
+	             "grep -q 'Overall exposure level' said\n"
+	             /* The question can be answered with no. */
+	             "sed -i s/^PrivateTmp=yes/PrivateTmp=no/ units/splitsock-gofer.service\n"
+	             "if systemd-analyze security --offline=true --threshold=15 ./units/splitsock-gofer.service >said; then cat said; exit 1; fi\n"));
+}
+
+Test(install, the_units_under_systemd, .timeout = 120)
+{
+	CHECK((SOURCE_DIR "/tests/library/systemd.sh $DEST\n"));
+}
+
 /* ---- names --------------------------------------------------------------------------------------- */
 
 /* Those that splitsock.h declares. */

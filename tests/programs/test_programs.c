@@ -44,7 +44,7 @@ static struct program programs[] = {
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
 	{ "burst" },   { "lives" },   { "musl" },      { "busybox" }, { "wget" },  { "ip" },
-	{ "interfaces" }, { "drops" }, { "procnet" }, { "names" },
+	{ "interfaces" }, { "drops" }, { "procnet" }, { "names" }, { "audit" },
 #endif
 };
 
