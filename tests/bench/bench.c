@@ -246,7 +246,8 @@ usage(int status)
 	      "  --json          for machines\n\n"
 	      "SPLITSOCK_BIN        where the programs are; build/bin if unset\n"
 	      "SPLITSOCK_BENCH_RUN  a command that runs the load in place of splitsock-run and gofer, such as \"env\" to see\n"
-	      "                     how far two direct runs lie apart\n\n"
+	      "                     how far two direct runs lie apart\n"
+	      "SPLITSOCK_BENCH_AUDIT  a file for the gofer's --audit; unset, there is none. See bench_audit.sh\n\n"
 	      "Exits 0 whether or not the aims are met, 1 if something could not be measured, 2 for wrong usage.\n",
 	      out);
 	exit(status);

@@ -380,6 +380,10 @@ gofer_restart(struct bench *bench)
 	command_add_gofer(&command, bench, "--listen");
 	command_add(&command, "--policy");
 	command_add(&command, "open");
+	if (getenv("SPLITSOCK_BENCH_AUDIT")) {
+		command_add(&command, "--audit");
+		command_add(&command, getenv("SPLITSOCK_BENCH_AUDIT"));
+	}
 	bench->gofer = spawn(bench, &command, "gofer", NULL, NULL);
 	while (stat(path, &st) < 0) {
 		if (waitpid(bench->gofer, &status, WNOHANG) == bench->gofer) {
