@@ -64,13 +64,22 @@ mirror_leave(const struct gofer *gofer)
 	}
 }
 
-/* A file that is not there is of something that this kernel has not got. */
 static bool
 set_parameter(const char *path, const char *value)
 {
 	_cleanup_close_ int fd = open(path, O_WRONLY | O_CLOEXEC);
 
-	return fd < 0 ? errno == ENOENT : write(fd, value, strlen(value)) > 0;
+	return fd >= 0 && write(fd, value, strlen(value)) > 0;
+}
+
+/* A kernel may have no IPv6. That IPv4's are there tells that from a /proc that has no such files. */
+static bool
+silence(void)
+{
+	return set_parameter("/proc/sys/net/ipv4/conf/all/arp_ignore", "8") && set_parameter("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1") &&
+	       set_parameter("/proc/sys/net/ipv4/igmp_link_local_mcast_reports", "0") &&
+	       (set_parameter("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1") || errno == ENOENT) &&
+	       (set_parameter("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") || errno == ENOENT);
 }
 
 /* In a new namespace. */
@@ -81,10 +90,7 @@ make_inside(struct mirror *mirror)
 	if (mirror->ns < 0)
 		return -errno;
 	/* Its own stack is silent, or there is no mirror. */
-	if (!set_parameter("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1") ||
-	    !set_parameter("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1") ||
-	    !set_parameter("/proc/sys/net/ipv4/conf/all/arp_ignore", "8") || !set_parameter("/proc/sys/net/ipv4/icmp_echo_ignore_all", "1") ||
-	    !set_parameter("/proc/sys/net/ipv4/igmp_link_local_mcast_reports", "0"))
+	if (!silence())
 		return -errno;
 	mirror->diag = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_SOCK_DIAG);
 	mirror->inject = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
