@@ -161,10 +161,10 @@ in_it test -S /run/splitsock/gofer.sock.stream || fail "it took systemd's socket
 eq "a fetch after a stop" "hello from the host" "$(fetch)"
 
 step "the watchdog"
-drop_in watchdog <<<$'[Service]\nWatchdogSec=3\nRestartSec=0'
+drop_in watchdog <<<$'[Service]\nWatchdogSec=6\nRestartSec=0'
 in_it systemctl restart "$gofer"
 main=$(property MainPID)
-sleep 5                             # it lives, and says so
+sleep 8                             # it lives, and says so
 eq "while it lives" "$main" "$(property MainPID)"
 in_it kill -STOP "$main"
 other_main() { [[ $(property MainPID) != "$main" ]] && is ActiveState active; }
