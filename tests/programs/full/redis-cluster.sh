@@ -4,11 +4,14 @@
 need redis-server redis-cli
 # cluster SIDE… : one node each, made into a cluster and filled
 cluster() {
-    local ports nodes=() p i=0 side
-    # the bus is on PORT + 10000
+    local ports nodes=() p i=0 k side
+    # The bus is on PORT + 10000: that is the one to be below the ephemeral range, where nobody gets it by chance.
     while :; do
         read -r -a ports < <(free_ports 3)
-        for p in "${ports[@]}"; do [[ -z $(ss -Hltn "sport = :$((p + 10000))") ]] || continue 2; done
+        for k in 0 1 2; do
+            ((ports[k] -= 10000))
+            [[ -z $(ss -Hltn "sport = :${ports[k]}") ]] || continue 2
+        done
         break
     done
     for side; do
