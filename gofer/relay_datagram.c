@@ -131,10 +131,6 @@ pass_fd(union passed_fd *control, struct msghdr *message, int fd)
 	message->msg_controllen = sizeof *control;
 }
 
-/*
- * The host's socket has an error. One that a datagram of earlier brought back (ICMP) the program is to notice, and one notice is
- * enough. One of the datagram at hand is lost with it: a plain send has no way to hear of it.
- */
 void
 relay_datagram_note_error(struct sock *sock, int error)
 {
@@ -144,9 +140,6 @@ relay_datagram_note_error(struct sock *sock, int error)
 	bool noted = sock->error != 0;
 	int fd;
 
-	if (error != ECONNREFUSED && error != EHOSTUNREACH && error != ENETUNREACH && error != EHOSTDOWN && error != ENOPROTOOPT &&
-	    error != EPROTO)
-		return;
 	sock->error = error;
 	if (noted || sock->link.fd < 0)
 		return;
@@ -158,6 +151,18 @@ relay_datagram_note_error(struct sock *sock, int error)
 	pass_fd(&control, &message, fd);
 	sendmsg(sock->link.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
 	close(fd);
+}
+
+/*
+ * The host's socket has failed to send or receive. An error that a datagram of earlier brought back (ICMP) the program is to notice.
+ * One of the datagram at hand is lost with it: a plain send has no way to hear of it.
+ */
+static void
+note_failure(struct sock *sock, int error)
+{
+	if (error == ECONNREFUSED || error == EHOSTUNREACH || error == ENETUNREACH || error == EHOSTDOWN || error == ENOPROTOOPT ||
+	    error == EPROTO)
+		relay_datagram_note_error(sock, error);
 }
 
 struct batch {
@@ -303,7 +308,7 @@ relay_datagram_up(struct sock *sock)
 				/* An asynchronous error of an earlier datagram comes back here, and this one was not sent. */
 				bool again = errno == ECONNREFUSED && !sock->error;
 
-				relay_datagram_note_error(sock, errno);
+				note_failure(sock, errno);
 				if (!again) {
 					count_session(sock->session, COUNTER_DROPPED_HOST_ERROR, 1);
 					sent++;
@@ -389,7 +394,7 @@ relay_datagram_down(struct sock *sock)
 			batch_ask_names(&batch);
 		count = recvmmsg(sock->host.fd, batch.messages, BATCH, MSG_DONTWAIT, NULL);
 		if (count < 0 && errno != EAGAIN && errno != EINTR) {
-			relay_datagram_note_error(sock, errno);
+			note_failure(sock, errno);
 			continue;
 		}
 		if (count <= 0)

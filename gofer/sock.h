@@ -186,7 +186,7 @@ void relay_listener_free(struct sock *listener);
 int sock_split_backlog(struct sock *sock, int backlog);
 bool relay_datagram_up(struct sock *sock);
 bool relay_datagram_down(struct sock *sock);
-/* The host's socket has an error that a datagram of earlier brought back (ICMP): the program is to notice. */
+/* The host's socket has an error that a datagram of earlier brought back (ICMP): the program is to notice, for which one notice is enough. */
 void relay_datagram_note_error(struct sock *sock, int error);
 void relay_datagram_free(struct sock *sock);
 
