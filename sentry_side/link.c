@@ -2,7 +2,7 @@
  * Links: their table, their life, and what happens when the gofer lets go of one.
  *
  * Nobody tells us when a program closes A. The gofer sees it hang up, if it is connected; we look, now and then, which A's still exist:
- * an epoll set watches them all and holds no reference, so when A is gone from the set's fdinfo, it is gone everywhere.
+ * see alive.h.
  * link_sweep() then forgets it, and tells the gofer if that holds a host socket whose A was not connected (one that was only bound).
  */
 #include "sentry_side/link.h"
@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "sentry_side/alive.h"
 
 #define SWEEP_START 256
 
@@ -93,10 +94,12 @@ link_new(struct ss *ss, int fd, uint64_t handle, const struct link *model, bool 
 	struct link *link;
 	struct link_key *stale;
 	struct stat st;
-	struct epoll_event event = {.events = EPOLLONESHOT};
+	int error = alive_watch(ss->alive, fd);
 
 	/* EEXIST: a connection that was looked at before, and could not be delivered. */
-	if (fstat(fd, &st) < 0 || (epoll_ctl(ss->alive, EPOLL_CTL_ADD, fd, &event) < 0 && errno != EEXIST))
+	if (error && error != -EEXIST)
+		return error;
+	if (fstat(fd, &st) < 0)
 		return -errno;
 	link = calloc(1, sizeof *link);
 	if (!link)
@@ -410,7 +413,7 @@ link_accept_stash(struct link *link, int accepted_fd, struct link *accepted)
 
 /* ---- another A ---------------------------------------------------------------------------------- */
 
-/* Gives the link another A. With the lock held. */
+/* The link is found by another inode from now on. With the lock held. */
 static int
 link_rekey(struct link *link, uint64_t inode)
 {
@@ -422,13 +425,22 @@ link_rekey(struct link *link, uint64_t inode)
 	if (table_find(&ss->by_inode, link->by_inode.key) == &link->by_inode)
 		table_remove(&ss->by_inode, &link->by_inode);
 	link->by_inode.key = inode;
-	if (!table_add(&ss->by_inode, &link->by_inode))
-		return -ENOMEM;
+	return table_add(&ss->by_inode, &link->by_inode) ? 0 : -ENOMEM;
+}
+
+/* Gives the stream another A. With the lock held. */
+static int
+link_start_again(struct link *link, uint64_t inode)
+{
+	int error = link_rekey(link, inode);
+
+	if (error)
+		return error;
 	link->state = LINK_BOUND;
 	link->error = 0;
 	link->told = link->urgent = false;
 	link->again = true;
-	ss->made++;
+	link->ss->made++;
 	return 0;
 }
 
@@ -439,7 +451,6 @@ link_renew(struct link **link, int old_fd, int type, int *fd)
 	_cleanup_close_ int a = -1;
 	struct link *other;
 	struct stat st;
-	struct epoll_event event = {.events = EPOLLONESHOT};
 	int error;
 
 	if ((*link)->state != LINK_FAILED) {
@@ -451,10 +462,13 @@ link_renew(struct link **link, int old_fd, int type, int *fd)
 		return 0;
 	}
 	a = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | type, 0);
-	if (a < 0 || fstat(a, &st) < 0 || epoll_ctl(ss->alive, EPOLL_CTL_ADD, a, &event) < 0)
+	if (a < 0 || fstat(a, &st) < 0)
 		return -errno;
+	error = alive_watch(ss->alive, a);
+	if (error)
+		return error;
 	pthread_mutex_lock(&ss->lock);
-	error = link_rekey(*link, st.st_ino);
+	error = link_start_again(*link, st.st_ino);
 	pthread_mutex_unlock(&ss->lock);
 	if (error)
 		return error;
@@ -463,23 +477,29 @@ link_renew(struct link **link, int old_fd, int type, int *fd)
 	return 0;
 }
 
+int
+link_move(struct link *link, int fd)
+{
+	struct stat st;
+	int error = alive_watch(link->ss->alive, fd);
+
+	if (error)
+		return error;
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	pthread_mutex_lock(&link->ss->lock);
+	error = link_rekey(link, st.st_ino);
+	pthread_mutex_unlock(&link->ss->lock);
+	return error;
+}
+
 /* ---- sweeping ----------------------------------------------------------------------------------- */
 
 struct sweep {
-	uint64_t *inodes;
-	size_t count, size;
+	struct alive alive;
 	struct link *gone[64];
 	size_t gone_count;
-	bool open_only;
 };
-
-static int
-compare_inodes(const void *a, const void *b)
-{
-	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-
-	return (x > y) - (x < y);
-}
 
 static void
 sweep_link(void *entry, void *arg)
@@ -487,43 +507,8 @@ sweep_link(void *entry, void *arg)
 	struct link *link = ((struct link_key *)entry)->link;
 	struct sweep *sweep = arg;
 
-	if (sweep->gone_count < sizeof sweep->gone / sizeof *sweep->gone &&
-	    !bsearch(&link->by_inode.key, sweep->inodes, sweep->count, sizeof *sweep->inodes, compare_inodes))
+	if (sweep->gone_count < sizeof sweep->gone / sizeof *sweep->gone && !alive_has(&sweep->alive, link->by_inode.key))
 		sweep->gone[sweep->gone_count++] = link_ref(link);
-}
-
-static bool
-read_alive(struct ss *ss, struct sweep *sweep)
-{
-	char path[64], line[256];
-	FILE *file;
-
-	snprintf(path, sizeof path, "/proc/self/fdinfo/%d", ss->alive);
-	file = fopen(path, "re");
-	if (!file)
-		return false;
-	while (fgets(line, sizeof line, file)) {
-		unsigned long inode;
-		char *at = strstr(line, "ino:");
-
-		if (!at || sscanf(at, "ino:%lx", &inode) != 1)
-			continue;
-		if (sweep->count == sweep->size) {
-			size_t size = sweep->size ? 2 * sweep->size : 64;
-			uint64_t *inodes = realloc(sweep->inodes, size * sizeof *inodes);
-
-			if (!inodes) {
-				fclose(file);
-				return false;
-			}
-			sweep->inodes = inodes;
-			sweep->size = size;
-		}
-		sweep->inodes[sweep->count++] = inode;
-	}
-	fclose(file);
-	qsort(sweep->inodes, sweep->count, sizeof *sweep->inodes, compare_inodes);
-	return true;
 }
 
 static void
@@ -556,7 +541,7 @@ link_sweep(struct ss *ss)
 	bool held = false;
 
 	pthread_mutex_lock(&ss->lock);
-	if (read_alive(ss, &sweep)) {
+	if (alive_read(&sweep.alive, ss->alive)) {
 		do {
 			sweep.gone_count = 0;
 			table_visit(&ss->by_inode, sweep_link, &sweep);
@@ -576,7 +561,7 @@ link_sweep(struct ss *ss)
 	ss->made = 0;
 	ss->sweep_at = ss->by_handle.count + SWEEP_START;
 	pthread_mutex_unlock(&ss->lock);
-	free(sweep.inodes);
+	alive_free(&sweep.alive);
 	return held;
 }
 

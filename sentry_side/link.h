@@ -73,6 +73,10 @@ struct link {
 	struct link *stashed;      /* a connection, with its A in stashed_fd */
 	int stashed_fd;
 	struct stash *stash;       /* datagrams or bytes, oldest first */
+	/* splitsock-run: what the program has in place of A, and "A" means below; see run/surrogate.h. NULL: A itself. */
+	struct surrogate *_Atomic surrogate;
+	uint32_t made_by; /* splitsock-run: the thread that made a datagram socket, */
+	unsigned made_after; /* and the last one started before */
 	atomic_int pid, fd; /* where A was last seen: a process (0: our own) and a descriptor there */
 };
 
@@ -188,6 +192,9 @@ int link_reconnect(struct link *link, int fd);
  * and the caller's reference moves along. `type` may carry SOCK_NONBLOCK. Returns 0 or a negative errno.
  */
 int link_renew(struct link **link, int old_fd, int type, int *fd);
+
+/* The program has fd in place of the A it had: the link is found by its inode. Returns 0 or a negative errno. */
+int link_move(struct link *link, int fd);
 
 /* Has the gofer open the host socket now, without waiting. */
 int link_open(struct link *link);

@@ -100,6 +100,8 @@ run(const struct arguments *arguments)
 		private_gofer_stop(&gofer);
 		return EXIT_OURS;
 	}
+	if (arguments->isolate)
+		surrogates_allow(&supervisor.surrogates);
 	supervisor.gofer_is_private = gofer.pid > 0;
 	if (command_start(&command, &supervisor) && supervisor_run(&supervisor, NULL) == SUPERVISOR_FAILED)
 		command.status = EXIT_OURS << 8;

@@ -193,7 +193,8 @@ void
 pending_wait_on(struct pending *pending, uint32_t events, int timeout_option)
 {
 	struct supervisor *supervisor = pending->trap.supervisor;
-	struct epoll_event event = {.events = events, .data.ptr = pending};
+	/* What a UDP socket has in its error queue would not let us sleep. */
+	struct epoll_event event = {.events = events | (pending->trap.link->surrogate ? EPOLLET : 0), .data.ptr = pending};
 	struct timeval timeout;
 	socklen_t len = sizeof timeout;
 
@@ -444,6 +445,7 @@ supervisor_init(struct supervisor *supervisor)
 	pthread_mutexattr_init(&adaptive);
 	pthread_mutexattr_settype(&adaptive, PTHREAD_MUTEX_ADAPTIVE_NP);
 	pthread_mutex_init(&supervisor->lock, &adaptive);
+	surrogates_init(&supervisor->surrogates, &supervisor->ss);
 }
 
 enum supervisor_end
@@ -520,6 +522,7 @@ supervisor_release(struct supervisor *supervisor)
 		close(supervisor->interfaces_fd);
 	}
 	procnet_stop(&supervisor->procnet);
+	surrogates_stop(&supervisor->surrogates);
 	ss_destroy(&supervisor->ss);
 	for (size_t i = 0; i < PIDFDS; i++)
 		if (supervisor->pidfds[i].tid)

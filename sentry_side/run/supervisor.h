@@ -12,6 +12,7 @@
 
 #include "sentry_side/link.h"
 #include "sentry_side/run/procnet.h"
+#include "sentry_side/run/surrogate.h"
 
 struct pidfd {
 	uint32_t tid;
@@ -32,6 +33,7 @@ struct supervisor {
 	int notify_fd, epoll_fd;
 	struct starter *starter; /* NULL: nobody here; the program's end is that of its last process */
 	struct procnet procnet;
+	struct surrogates surrogates;
 	bool ends_with_session; /* the loop does, so that another session can be opened */
 	atomic_bool session_over;
 	bool gofer_is_private; /* started for this command, with its user's rights */
@@ -80,6 +82,7 @@ struct pending {
 	uint64_t value_at, len_at; /* in the program */
 	uint32_t room;
 	size_t count;
+	size_t let_go; /* surrogates.let_go when it was asked */
 	int socket_fd; /* A that the program does not have yet */
 };
 

@@ -17,6 +17,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "sentry_side/run/sole.h"
 #include "sentry_side/run/supervisor.h"
 
 struct trapped_call {
@@ -181,6 +182,8 @@ trap_handle(struct supervisor *supervisor, const struct seccomp_notif *call)
 	}
 	trap.link->pid = (int)call->pid;
 	trap.link->fd = number;
+	if (trap.link->surrogate && trap.a >= 0)
+		surrogate_flush(trap.link);
 	if (trap_valid(&trap) && trap.link->family == AF_PACKET)
 		trap_packet(&trap);
 	else if (trap_valid(&trap))
@@ -213,6 +216,10 @@ give_socket(struct trap *trap, int fd)
 	int number;
 
 	trap->link->pid = (int)trap->call.pid;
+	if (!link_is_stream(trap->link)) {
+		trap->link->made_by = trap->call.pid;
+		trap->link->made_after = sole_last_pid(trap->supervisor->surrogates.loadavg);
+	}
 	number = trap_add_fd(trap, &fd, (int)trap->call.data.args[1] & SOCK_CLOEXEC);
 	if (number >= 0)
 		trap->link->fd = number;
@@ -311,6 +318,8 @@ finish_connect(struct pending *pending, const struct link_result *result)
 	struct trap *trap = &pending->trap;
 	int error = link_finish_connect(trap->link, trap->a, pending->nonblocking, result);
 
+	if (!error && trap->link->surrogate)
+		surrogate_connected(trap->link, trap->a);
 	if ((pending->abandoned || !trap_answer(trap, error)) && !error && link_is_stream(trap->link))
 		trap->link->connected_untold = true;
 }
@@ -402,9 +411,11 @@ finish_bind(struct pending *pending, const struct link_result *result)
 {
 	struct link *link = pending->trap.link;
 	int error = result->error;
+	/* The address may be held by a socket that the program has closed, which nobody has noticed yet, or only just. */
+	bool again = error == EADDRINUSE && !pending->retried &&
+	             (surrogates_sweep(&pending->trap.supervisor->surrogates) != pending->let_go || link_sweep(link->ss));
 
-	/* The address may be held by a socket that the program has closed, which nobody has noticed yet. */
-	if (error == EADDRINUSE && !pending->retried && link_sweep(link->ss)) {
+	if (again) {
 		pending->retried = true;
 		pending->finish = finish_bind;
 		error = -link_bind(link, (struct sockaddr *)&pending->address, pending->address_len, pending_done, pending);
@@ -433,6 +444,7 @@ trap_bind(struct trap *trap)
 		return;
 	pending->address = address;
 	pending->address_len = (socklen_t)trap->call.data.args[2];
+	pending->let_go = pending->trap.supervisor->surrogates.let_go;
 	pending->finish = finish_bind;
 	pending_started(pending, link_bind(pending->trap.link, (struct sockaddr *)&address, pending->address_len, pending_done,
 	                                   pending));
@@ -620,6 +632,8 @@ finish_shutdown(struct pending *pending, const struct link_result *result)
 	if (!result->error && !link_is_stream(trap->link)) {
 		trap->link->shut_down = true;
 		shutdown(trap->a, (int)trap->call.data.args[1]);
+		if (trap->link->surrogate)
+			surrogate_shutdown(trap->link, (int)trap->call.data.args[1]);
 	} else if (!result->error && (int)trap->call.data.args[1] != SHUT_WR) {
 		trap->link->state = LINK_BOUND;
 	}

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -127,6 +128,20 @@ needs_host(const struct trap *trap)
 	return link_needs_leave(trap->link) && trap->link->state != LINK_CONNECTED;
 }
 
+/* An error is told to the program: the notice of it is not to be met again. A surrogate has none in its queue. */
+static int
+drop_error_notice(struct trap *trap)
+{
+	return trap->link->surrogate ? 0 : link_drop_error_notice(trap->link, trap->a);
+}
+
+/* The pending error of a surrogate, which the program's call is to tell. Of raw sockets receiving tells of it. */
+static int
+take_surrogate_error(struct trap *trap)
+{
+	return trap->link->surrogate && !link_is_raw(trap->link) ? surrogate_error(trap->link, trap->a) : 0;
+}
+
 static int
 send_flags(const struct trap *trap)
 {
@@ -140,7 +155,7 @@ finish_send(struct pending *pending, const struct link_result *result)
 
 	/* An error of earlier, that is now told, is not to be met again. */
 	if (result->error)
-		link_drop_error_notice(trap->link, trap->a);
+		drop_error_notice(trap);
 	if (!result->error && send_flags(trap) & MSG_ZEROCOPY && trap->link->zerocopy)
 		link_count_zerocopy(trap->link);
 	if (result->error)
@@ -356,6 +371,8 @@ send_datagram(struct trap *trap, const struct message *message, int flags)
 		error = EMSGSIZE;
 	if (!error && !target_gather(trap, message->iov, message->iov_count, data, message->size))
 		error = EFAULT;
+	if (!error && trap_valid(trap))
+		error = take_surrogate_error(trap);
 	if (error || !trap_valid(trap)) {
 		trap_error(trap, error);
 		return;
@@ -405,7 +422,7 @@ trap_sendmsg(struct trap *trap)
 			trap_error(trap, EDESTADDRREQ);
 		else if (!link_is_stream(trap->link) && (flags & LINK_SEND_FLAGS || needs_host(trap)))
 			send_datagram(trap, &message, flags);
-		else if (!link_is_stream(trap->link) && !link_is_raw(trap->link) && (error = link_drop_error_notice(trap->link, trap->a)))
+		else if (!link_is_stream(trap->link) && !link_is_raw(trap->link) && (error = drop_error_notice(trap)))
 			trap_error(trap, error);
 		else
 			trap_continue(trap);
@@ -498,6 +515,11 @@ trap_sendmmsg(struct trap *trap)
 		trap_continue(trap);
 		return;
 	}
+	error = take_surrogate_error(trap);
+	if (error) {
+		trap_error(trap, error);
+		return;
+	}
 	pending = pending_new(trap);
 	if (!pending)
 		return;
@@ -535,9 +557,8 @@ receive_one(struct trap *trap, const struct iovec *iov, size_t iov_count, int fl
 		received->len = (ssize_t)stash->len;
 		received->source = stash->source;
 	} else {
-		received->len = link_receive(trap->link, trap->a, &message,
-		                             (stream ? flags & MSG_OOB : MSG_TRUNC) | MSG_PEEK | MSG_DONTWAIT,
-		                             &received->source);
+		received->len = (trap->link->surrogate ? surrogate_receive : link_receive)(
+			trap->link, trap->a, &message, (stream ? flags & MSG_OOB : MSG_TRUNC) | MSG_PEEK | MSG_DONTWAIT, &received->source);
 	}
 	if (received->len < 0)
 		return;
@@ -565,6 +586,8 @@ consume(struct trap *trap, const struct received *received, int flags)
 		free(stash);
 	} else if (link_is_stream(trap->link)) {
 		recv(trap->a, data, received->copied, MSG_DONTWAIT | (flags & MSG_OOB));
+	} else if (trap->link->surrogate) {
+		surrogate_consume(trap->a);
 	} else {
 		recv(trap->a, NULL, 0, MSG_DONTWAIT);
 	}
@@ -767,8 +790,10 @@ finish_receive_error(struct pending *pending, const struct link_result *result)
 	struct trap *trap = &pending->trap;
 	struct received received = {0};
 
-	if (!result->error)
-		link_drop_error_notice(trap->link, trap->a);
+	if (!result->error && trap->link->surrogate)
+		surrogate_error_told(trap->link);
+	else if (!result->error)
+		drop_error_notice(trap);
 	if (result->error || !trap_valid(trap)) {
 		trap_error(trap, result->error ? result->error : EINTR);
 		return;
@@ -784,7 +809,13 @@ receive_error(struct trap *trap)
 {
 	struct received received = {0};
 	struct pending *pending;
+	char datagram[LINK_VALUE_MAX];
+	size_t len;
 
+	if (trap->link->surrogate && surrogate_take_error(trap->link, trap->a, &received.source, datagram, &len)) {
+		give_error_entry(trap, &received, datagram, len);
+		return;
+	}
 	if (link_zerocopy_completion(trap->link, &received.source)) {
 		give_error_entry(trap, &received, "", 0);
 		return;
@@ -798,16 +829,36 @@ receive_error(struct trap *trap)
 
 /* ---- the calls ---------------------------------------------------------------------------------- */
 
+/* A blocking call on a UDP socket that was shut down returns 0; one that does not block finds nothing. */
+static bool
+try_end(struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	struct pollfd end = {.fd = trap->a, .events = POLLRDHUP};
+	struct received nothing = {0};
+	struct message message;
+	int error = 0;
+
+	if (!trap->link->surrogate || poll(&end, 1, 0) != 1 || !(end.revents & POLLRDHUP))
+		return false;
+	if (trap->call.data.nr == SYS_recvfrom && args[4])
+		error = give_name(trap, &nothing.source.name, args[4], args[5]);
+	else if (trap->call.data.nr == SYS_recvmsg && !(error = take_msghdr(trap, args[1], &message)))
+		error = give_msghdr(trap, args[1], &message, &nothing);
+	trap_answer(trap, error);
+	return true;
+}
+
 static bool
 retry_receive(struct pending *pending)
 {
 	switch (pending->trap.call.data.nr) {
 	case SYS_recvfrom:
-		return try_recvfrom(&pending->trap);
+		return try_recvfrom(&pending->trap) || try_end(&pending->trap);
 	case SYS_recvmsg:
-		return try_recvmsg(&pending->trap);
+		return try_recvmsg(&pending->trap) || try_end(&pending->trap);
 	default:
-		return try_recvmmsg(&pending->trap);
+		return try_recvmmsg(&pending->trap) || try_end(&pending->trap);
 	}
 }
 
@@ -822,6 +873,8 @@ receive(struct trap *trap, bool (*try)(struct trap *), int flags)
 		trap_error(trap, EAGAIN);
 		return;
 	}
+	if (try_end(trap))
+		return;
 	pending = pending_new(trap);
 	if (!pending)
 		return;

@@ -81,6 +81,28 @@ mirror(const void *bytes, size_t len)
 	return memcpy(end - len, bytes, len);
 }
 
+static bool
+asks_for_errors(const struct trap *trap)
+{
+	const __u64 *args = trap->call.data.args;
+	int level = (int)args[1], name = (int)args[2], len = (int)args[4];
+
+	if (link_is_stream(trap->link) || trap->link->family == AF_NETLINK)
+		return false;
+	return (level == IPPROTO_IP && name == IP_RECVERR) ||
+	       (level == IPPROTO_IPV6 && name == IPV6_RECVERR && trap->link->family == AF_INET6 && len >= (int)sizeof(int));
+}
+
+/* IPv4's options may be as short as a byte. */
+static bool
+is_on(const char *value, int len)
+{
+	int number = 0;
+
+	memcpy(&number, value, len >= (int)sizeof number ? sizeof number : len > 0);
+	return number;
+}
+
 void
 trap_setsockopt(struct trap *trap)
 {
@@ -112,6 +134,8 @@ trap_setsockopt(struct trap *trap)
 			return;
 		}
 	}
+	if (asks_for_errors(trap))
+		surrogate_set_told(trap, (int)args[1] == IPPROTO_IPV6, is_on(value, len));
 	set_to(trap, value, (socklen_t)len);
 }
 
@@ -190,6 +214,16 @@ trap_getsockopt(struct trap *trap)
 		error = link_kernel_on_get(trap->link, (int)args[1], (int)args[2], value, &negative);
 		if (error && (!option || error != -ENOTCONN)) {
 			trap_error(trap, -error);
+			return;
+		}
+	}
+	if (trap->link->surrogate && (int)args[1] == SOL_SOCKET && (int)args[2] == SO_ERROR) {
+		int pending_error = surrogate_error(trap->link, trap->a);
+
+		/* One that it does not have yet, the gofer may have. */
+		if (pending_error) {
+			len = len < sizeof pending_error ? len : sizeof pending_error;
+			give_value(trap, &pending_error, len, len);
 			return;
 		}
 	}
@@ -405,7 +439,7 @@ trap_ioctl(struct trap *trap)
 			trap_error(trap, EINVAL);
 			return;
 		}
-		if (link_is_stream(trap->link)) {
+		if (link_is_stream(trap->link) || trap->link->surrogate) {
 			trap_continue(trap); /* the kernel's count for A is the count */
 			return;
 		}

@@ -332,6 +332,7 @@ GOFER_TEST(escapes, namespaces_of_the_host, start)
 	CHECK({{"enter-namespace"}, "done", NULL, "EPERM|EACCES"}, {{"enter-namespace", gofer_pid}, "done", NULL, "EPERM|EACCES"},
 	      {{"enter-inherited-namespace", namespace_fd}, "done", "EPERM", "EPERM"},
 	      {{"namespace-of-fresh"}, "done", "EPERM", "EPERM"}, {{"namespace-of-datagram"}, "done", "EPERM", "EPERM"},
+	      {{"namespace-of-told"}, "done", "EPERM", "EPERM"},
 	      {{"namespace-of-connected"}, "done", "EPERM", "EPERM"}, {{"namespace-of-accepted"}, "done", "EPERM", "EPERM"},
 	      {{"inherited"}, "none", NULL, "none"});
 }

@@ -338,6 +338,29 @@ SCENARIO_V4_V6(raw, refused_polls)
 	observe_recv("recv", fd, 10, MSG_DONTWAIT);
 }
 
+/* Who asked sees it as a poll's error; receiving tells of it once, sending does not. */
+SCENARIO_V4_V6(raw, told_polls)
+{
+	int fd = error_socket(family);
+	struct address to = loopback(family, 0);
+
+	set_option(fd, level_of(family), recverr(family), 1);
+	must("connect", connect_fd(fd, &to));
+	send_refused("sendto", family, fd);
+	observe_poll("refused", fd, POLLIN | POLLOUT, POLLERR);
+	send_refused("sendto", family, fd);
+	pause_ms(QUIET_MS);
+	observe_call("recvmsg", recvmsg(fd, &(struct msghdr){0}, MSG_DONTWAIT));
+	observe_call("again", recvmsg(fd, &(struct msghdr){0}, MSG_DONTWAIT));
+	for (int i = 0; i < 3; i++) {
+		struct msghdr message = {0};
+
+		observe_call("queue", recvmsg(fd, &message, MSG_ERRQUEUE) < 0 ? -1 : 0);
+	}
+	observe_poll("after", fd, POLLIN | POLLOUT, POLLOUT);
+	observe_so_error("after", fd);
+}
+
 /* The ICMP error itself is seen by a raw ICMP socket. */
 SCENARIO_V4_V6(raw, error_seen)
 {

@@ -213,6 +213,16 @@ namespace_of_datagram(char **args)
 	return outcome(syscall(SYS_ioctl, socket(AF_INET, SOCK_DGRAM, 0), 0xdeadbeef00000000ul | SIOCGSKNS, 0));
 }
 
+/* Which is in splitsock-run's own network namespace, as the others, but a UDP socket. */
+static const char *
+namespace_of_told(char **args)
+{
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	(void)args;
+	return setsockopt(fd, IPPROTO_IP, IP_RECVERR, &(int){1}, sizeof(int)) < 0 ? "not told" : outcome(ioctl(fd, SIOCGSKNS));
+}
+
 static const char *
 namespace_of_connected(char **args)
 {
@@ -259,6 +269,7 @@ const struct attempt family_attempts[] = {
 	{"abstract-connect-internet", abstract_connect_of_internet_socket},
 	{"namespace-of-fresh", namespace_of_fresh},
 	{"namespace-of-datagram", namespace_of_datagram},
+	{"namespace-of-told", namespace_of_told},
 	{"namespace-of-connected", namespace_of_connected},
 	{"namespace-of-accepted", namespace_of_accepted},
 	{"interface-change", interface_change},
