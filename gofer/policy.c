@@ -45,6 +45,7 @@ policy_open(struct policy *policy)
 	*entry = (struct policy_entry){
 		.name = name,
 		.any_user = true,
+		.agent = true, /* whomever it serves may do the same */
 		.sockets = true,
 		.raw = {.granted = true, .protocols.any = true, .header = true, .any_source_ip = true},
 		.packet = packet,

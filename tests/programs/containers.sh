@@ -11,7 +11,7 @@ machine
 gofer_and_agent
 read -r web published other <<<"$(free_ports 3)"
 client_image
-nginx_image "$published"
+nginx_image "127.0.0.1:$published"
 
 step "an unmodified client fetches from the host's nginx"
 mkdir "$T/www"
@@ -86,7 +86,7 @@ assert s.recv(1) == b""' "$A/agent.sock" || fail "another user is heard"
     eq "the page" 'hello from the host' \
         "$(alone run --rm --user 33:33 --cap-drop all client splitsock-run curl -sS "http://127.0.0.1:$web/hello")"
     read -r entrypoint <<<"$(free_ports 1)"
-    nginx_image "$entrypoint"
+    nginx_image "127.0.0.1:$entrypoint"
     alone run -d --name entrypoint nginx splitsock-run --isolate -- nginx -g 'daemon off;' >/dev/null
     wait_port tcp "$entrypoint"
     eq "the page" 'hello from a container' "$(curl -sS "http://127.0.0.1:$entrypoint/")"
@@ -104,8 +104,37 @@ assert s.recv(1) == b""' "$A/agent.sock" || fail "another user is heard"
     step "a program with the library"
     eq "the page" 'hello from the host' \
         "$(alone run --rm --user 33:33 --cap-drop all client splitsock-fetch 127.0.0.1 "$web" /hello | tail -n 1)"
+
+    step "policy tells containers apart: one is published, one may fetch a page, another nothing"
+    cat >"$T/policy.yaml" <<EOF
+version: 1
+clients:
+  - name: web
+    containers: [web]
+    publish:
+      - {port: 80, on: "127.0.0.1:$other"}
+  - name: reader
+    labels: {role: reader}
+    rules:
+      - {name: page, allow: [connect], to: [127.0.0.1], ports: [$web]}
+  - name: agent
+    users: [0]
+    agent: true
+EOF
+    pod rm -f -t 0 nginx >/dev/null
+    stop "$gofer"
+    start_gofer "$T/policy.yaml"
+    nginx_image 80
+    pod run -d --name web --annotation splitsock.name=web nginx >/dev/null
+    wait_port tcp "$other"
+    eq "the page" 'hello from a container' "$(curl -sS "http://127.0.0.1:$other/")"
+    eq "the reader's page" 'hello from the host' "$(pod run --rm --annotation role=reader client curl -sS "http://127.0.0.1:$web/hello")"
+    eq "the reader's status elsewhere" 7 "$(status_of pod run --rm --annotation role=reader client curl -sS "http://127.0.0.1:$other/" 2>/dev/null)"
+    eq "the published one's status" 7 "$(status_of pod exec web curl -sS "http://127.0.0.1:$web/hello" 2>/dev/null)"
+    eq "the status of one that nobody names" 7 "$(status_of pod run --rm client curl -sS "http://127.0.0.1:$web/hello" 2>/dev/null)"
+    published=$other
 fi
 
 step "a container ends, and so does its port"
-pod rm -f -t 0 nginx >/dev/null
+pod rm -f -t 0 --all >/dev/null
 until_true 5 port_is_free "$published" || fail "port $published is still held"

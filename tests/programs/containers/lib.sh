@@ -31,8 +31,8 @@ gofer_and_agent() {
     start_agent
     network=(--network none --security-opt "seccomp=$T/profile.json")
 }
-start_gofer() {
-    outside_bg gofer "$bin/splitsock-gofer" --listen "ipc://$G/gofer.sock" --policy open --socket-mode 0666
+start_gofer() { # [POLICY]
+    outside_bg gofer "$bin/splitsock-gofer" --listen "ipc://$G/gofer.sock" --policy "${1-open}" --socket-mode 0666
     gofer=$pid
     until_true 5 test -S "$G/gofer.sock" || fail "no gofer"
 }
@@ -103,7 +103,7 @@ client_image() {
     for program in sh cat sleep true; do ln -s busybox "$tree/bin/$program"; done
     image client "$tree"
 }
-nginx_image() { # PORT
+nginx_image() { # LISTEN: an address and port, or a port
     local tree=$T/image-nginx
     rm -rf "$tree"
     into_image "$tree" /usr/sbin/nginx "$(command -v curl)" /etc/nginx/nginx.conf /etc/nginx/mime.types
@@ -112,7 +112,7 @@ nginx_image() { # PORT
     cp "$bin/splitsock-run" "$tree/usr/sbin"
     into_image "$tree" $(ldd "$bin/splitsock-run" | grep -o '/[^ ]*')
     data "$tree/var/www/html/big" 3000000
-    printf 'server { listen 127.0.0.1:%s; root /var/www/html; }\n' "$1" >"$tree/etc/nginx/sites-enabled/default"
+    printf 'server { listen %s; root /var/www/html; }\n' "$1" >"$tree/etc/nginx/sites-enabled/default"
     image nginx "$tree" '["/usr/sbin/nginx", "-g", "daemon off;"]'
 }
 host_nginx() { # PORT
