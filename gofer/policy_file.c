@@ -403,19 +403,29 @@ read_file(const char *path, size_t *len)
 {
 	/* What is no file, a FIFO say, must not keep us waiting. */
 	_cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	_cleanup_free_ char *bytes = malloc(FILE_MAX + 1);
+	_cleanup_free_ char *bytes = NULL;
 	char *read_bytes;
+	size_t room = 0;
 	struct stat st;
 	ssize_t n = 1;
 
-	if (fd < 0 || !bytes || fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return NULL;
 	if (!S_ISREG(st.st_mode)) {
 		errno = S_ISDIR(st.st_mode) ? EISDIR : EINVAL;
 		return NULL;
 	}
-	for (*len = 0; *len <= FILE_MAX && n > 0; *len += n > 0 ? (size_t)n : 0)
-		n = read(fd, bytes + *len, FILE_MAX + 1 - *len);
+	for (*len = 0; *len <= FILE_MAX && n > 0; *len += n > 0 ? (size_t)n : 0) {
+		/* Not all that a file may have: few have that much. */
+		if (*len == room) {
+			char *larger = realloc(bytes, room = room ? 2 * room : 65536);
+
+			if (!larger)
+				return NULL;
+			bytes = larger;
+		}
+		n = read(fd, bytes + *len, room - *len);
+	}
 	if (n < 0)
 		return NULL;
 	if (*len > FILE_MAX) {
