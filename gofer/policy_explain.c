@@ -192,7 +192,7 @@ explain_protocol(const char *name)
 	static const struct {
 		const char *name;
 		int number;
-	} known[] = {{"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"icmp", IPPROTO_ICMP}, {"ipv6-icmp", IPPROTO_ICMPV6}, {"udplite", IPPROTO_UDPLITE},
+	} known[] = {{"tcp", IPPROTO_TCP}, {"udp", IPPROTO_UDP}, {"icmp", IPPROTO_ICMP}, {"ipv6-icmp", IPPROTO_ICMPV6}, {"icmpv6", IPPROTO_ICMPV6}, {"udplite", IPPROTO_UDPLITE},
 	             {"igmp", IPPROTO_IGMP}, {"gre", IPPROTO_GRE}, {"esp", IPPROTO_ESP}, {"ah", IPPROTO_AH}, {"sctp", IPPROTO_SCTP}};
 	char *end;
 	unsigned long number = strtoul(name, &end, 10);

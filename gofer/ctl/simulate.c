@@ -121,16 +121,21 @@ note_change(struct tally *tally, const json_t *line, const struct identity *iden
 static void
 decide_line(const struct policy *policy, const json_t *line, struct tally *tally)
 {
+	/* A line each for what was done, and for what was denied; others speak of the same once more. */
+	static const char *const events[] = {"connect", "bind", "listen", "datagram", "denied"};
+	enum { EVENTS = sizeof events / sizeof *events };
 	const char *event = json_string_value(json_object_get(line, "event")), *names[CTL_NAMES_MAX];
+	size_t row = 0;
 	struct policy_question question;
 	struct policy_decision decision;
 	struct identity identity;
 	bool was_allowed;
 
-	/* A line each for what was done, and for what was denied. */
-	if (!event || !take_question(line, &question, names))
+	while (event && row < EVENTS && strcmp(events[row], event) != 0)
+		row++;
+	if (!event || row == EVENTS || !take_question(line, &question, names))
 		return;
-	was_allowed = strcmp(event, "denied") != 0;
+	was_allowed = row != EVENTS - 1;
 	if (take_identity(json_object_get(line, "identity"), &identity)) {
 		decision = policy_decide(policy_entry_for(policy, &identity), &question);
 		tally->decided++;

@@ -633,7 +633,8 @@ GOFER_TEST(policy, ctl_says_what_another_policy_would_change, start_users)
 	      " \"address\": \"10.79.0.2\", \"port\": 80}\n"
 	      "{\"event\": \"denied\", \"identity\": {\"uid\": 0}, \"operation\": \"connect\", \"protocol\": \"tcp\","
 	      " \"address\": \"10.79.0.66\", \"port\": 443}\n"
-	      "{\"event\": \"close\", \"identity\": {\"uid\": 0}}\n"
+	      "{\"event\": \"close\", \"identity\": {\"uid\": 65534}, \"operation\": \"connect\", \"protocol\": \"tcp\","
+	      " \"address\": \"10.79.0.2\", \"port\": 443}\n"
 	      "no JSON\n", log);
 	fclose(log);
 	cr_expect_eq(run_ctl(&program, (const char *[]){"splitsock-ctl", "policy", "simulate", "--policy", policy_path, log_path, NULL}), 4);
