@@ -228,6 +228,17 @@ audit_session_open(struct session *session)
 }
 
 void
+audit_identified(struct session *session)
+{
+	struct audit_who *who = session->who ? audit_who_new(&session->identity) : NULL;
+
+	if (!who)
+		return;
+	audit_who_release(session->who);
+	session->who = who;
+}
+
+void
 audit_session_close(struct session *session)
 {
 	const uint64_t *counted = session->counters.value;

@@ -42,6 +42,8 @@ void audit_stop(struct gofer *gofer);
 /* ---- what was done ------------------------------------------------------------------------------ */
 
 void audit_session_open(struct session *session);
+/* Who it is has become known, or is known better. */
+void audit_identified(struct session *session);
 void audit_session_close(struct session *session);
 
 /*

@@ -233,6 +233,7 @@ session_settle(struct session *session)
 	/* The process is the agent's: there is no other that could be asked. */
 	session->identity.pid = session->peer.pid;
 	session->entry = whose == &session->peer ? entry : policy_entry_for(session->policy, whose);
+	audit_identified(session);
 }
 
 void

@@ -153,10 +153,41 @@ print(sum(l["event"] == "denied" for l in lines) + sum(l.get("lines", 0) for l i
 none=$(grep -c 'denied' "$T/strict.log") || true
 eq "lines of the log" 0 "$none"
 
+step "rules"
+cat >"$T/rules.yaml" <<END
+version: 1
+clients:
+  - name: fetcher
+    users: [nobody]
+    rules:
+      - name: no-other-port
+        deny: [connect]
+        to: [$P4]
+        ports: [1-8079, 8081-65535]
+      - name: server
+        allow: [connect, datagram]
+        to: [$P4]
+END
+gofer rules "$T/rules.yaml" --audit "$T/rules.audit"
+eq "through a rule" 200 "$(through rules curl -s -o "$T/in/got" -w '%{http_code}' "http://$P4:8080/file")"
+through rules curl -s "http://$P4:8081/" && fail "that is denied"
+through rules $python -c "
+import socket
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b'x', ('$P4', 9))"
+event "$T/rules.audit" 'get("event") == "connect"' 'get("rule") == "server"' 'get("port") == 8080' >/dev/null
+event "$T/rules.audit" 'get("event") == "datagram"' 'get("rule") == "server"' 'get("port") == 9' >/dev/null
+event "$T/rules.audit" 'get("event") == "denied"' 'get("rule") == "no-other-port"' 'get("operation") == "connect"' 'get("protocol") == "tcp"' \
+    "get('address') == '$P4'" 'get("port") == 8081' 'e["reason"].startswith("client \"fetcher\", rule \"no-other-port\": ")' >/dev/null
+said=$(host "$bin/splitsock-ctl" policy simulate --policy "$T/rules.yaml" "$T/rules.audit")
+[[ $said == *"0 of 3 decisions would be otherwise"* ]] || fail "the same policy: $said"
+sed -i 's/ports: .*/ports: [8080]/' "$T/rules.yaml"
+said=$(host "$bin/splitsock-ctl" policy simulate --policy "$T/rules.yaml" "$T/rules.audit" || true)
+[[ $said == *"2 of 3 decisions would be otherwise"* ]] || fail "another policy: $said"
+
 step "a file that cannot be had is an error at the start"
 eq "exit status" 73 "$(status_of host "$bin/splitsock-gofer" --listen "ipc://$T/x.sock" --policy open --audit "$T/no/such/file" 2>"$T/x.log")"
 wait_line "$T/x.log" "--audit $T/no/such/file: No such file or directory"
 
 stop "$event_gofer"
-eq "every event, and no line that the schema does not know" "all 12" "$($python "$T/validate.py" "$schema" "$audit.1" "$audit.2" "$T/denied.log")"
+eq "every event, and no line that the schema does not know" "all 12" "$($python "$T/validate.py" "$schema" "$audit.1" "$audit.2" "$T/denied.log" "$T/rules.audit")"
 echo PASSED
