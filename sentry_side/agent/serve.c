@@ -75,7 +75,9 @@ cover_procnet(int pidfd)
 	helper = fork();
 	if (helper == 0) {
 		/* In the container's mount namespace there is nothing of ours but this: it ends at once. */
-		fd = join(pidfd, CLONE_NEWNS) ? procnet_mount() : -1;
+		int names = open("/proc/self/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC); /* there, we have no /proc/self */
+
+		fd = join(pidfd, CLONE_NEWNS) ? procnet_mount(names) : -1;
 		if (fd >= 0)
 			send_fd(pair[1], fd);
 		_exit(0);
@@ -143,7 +145,7 @@ answer_without_gofer(int notify_fd, const struct seccomp_notif *call)
 	ioctl(notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &response);
 }
 
-/* Everything that takes rights. The process is the container's first, or one that makes a call. False: said why, or it has ended already. */
+/* Everything that takes rights. The process is the container's first, or one that makes a call. */
 static bool
 prepare(const struct container *container, int pidfd)
 {
@@ -152,8 +154,6 @@ prepare(const struct container *container, int pidfd)
 	 * bind() past the filter, and would take abstract names there.
 	 */
 	if (!join(pidfd, CLONE_NEWNET)) {
-		if (errno == ESRCH) /* it has ended already */
-			return false;
 		log_error("container %s cannot be served: its network namespace: %s", container->id, strerror(errno));
 		return false;
 	}
@@ -167,8 +167,10 @@ prepare_by_pid(struct container *container, int *procnet)
 {
 	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, container->pid, 0);
 
-	if (pidfd < 0 || !container_look(container, container->pid))
+	if (pidfd < 0 || !container_look(container, container->pid)) {
+		log_warning("container %s: its process %d cannot be looked at: %s", container->id, (int)container->pid, strerror(errno));
 		return false;
+	}
 	if (container->is_new)
 		*procnet = cover_procnet(pidfd);
 	return prepare(container, pidfd);
@@ -180,7 +182,11 @@ prepare_by_call(struct container *container, const struct seccomp_notif *call)
 {
 	_cleanup_close_ int pidfd = (int)syscall(SYS_pidfd_open, thread_group(call->pid), 0);
 
-	return pidfd >= 0 && container_look(container, (pid_t)call->pid) && prepare(container, pidfd);
+	if (pidfd < 0 || !container_look(container, (pid_t)call->pid)) {
+		log_warning("container %s: process %u cannot be looked at: %s", container->id, call->pid, strerror(errno));
+		return false;
+	}
+	return prepare(container, pidfd);
 }
 
 static bool
@@ -229,8 +235,6 @@ serve_container(struct container *container, const char *url)
 	int procnet = -1;
 	bool prepared = container->pid && prepare_by_pid(container, &procnet), called;
 
-	if (procnet >= 0)
-		procnet_link(procnet);
 	/* When the gofer has gone, what the container had of it is lost, but not what it opens when there is one again. */
 	while (end == SUPERVISOR_SESSION_OVER) {
 		if (!open_session(&supervisor, container, url, prepared, &call, &called))

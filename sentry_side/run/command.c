@@ -51,7 +51,7 @@ run_command(const struct command *command, int report_fd, int go_fd)
 		child_fail(report_fd, "new namespaces", error);
 	report.procnet = -1;
 	if (command->isolate && isolate_mounts() == 0)
-		report.procnet = procnet_mount();
+		report.procnet = procnet_mount(open("/proc/self/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
 	setrlimit(RLIMIT_NOFILE, &command->files);
 	sigprocmask(SIG_SETMASK, &command->mask, NULL);
 	report.listener = filter_install(&report.killable);

@@ -37,26 +37,11 @@
 
 /* ---- mounting ----------------------------------------------------------------------------------- */
 
-int
-procnet_mount(void)
+/* All of it leads to the reader's own: what is not written stays so. */
+static void
+link_all(int directory, int names)
 {
-	_cleanup_close_ int link = -1, target = -1;
-
-	if (mount("splitsock", MOUNT_POINT, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=4m") < 0)
-		return -1;
-	if (mkdir(MOUNT_POINT "/net", 0755) < 0 || symlink(MOUNT_POINT "/net", MOUNT_POINT "/link") < 0)
-		return -1;
-	link = open_tree(AT_FDCWD, MOUNT_POINT "/link", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
-	target = open("/proc/net", O_PATH | O_NOFOLLOW | O_CLOEXEC);
-	if (link < 0 || target < 0 || move_mount(link, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
-		return -1;
-	return open(MOUNT_POINT "/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
-
-void
-procnet_link(int directory)
-{
-	DIR *own = opendir("/proc/self/net");
+	DIR *own = fdopendir(fcntl(names, F_DUPFD_CLOEXEC, 0));
 	char path[300];
 
 	for (struct dirent *entry; own && (entry = readdir(own));) {
@@ -66,6 +51,26 @@ procnet_link(int directory)
 	}
 	if (own)
 		closedir(own);
+}
+
+int
+procnet_mount(int names)
+{
+	_cleanup_close_ int link = -1, target = -1, directory = -1;
+
+	if (mount("splitsock", MOUNT_POINT, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=4m") < 0)
+		return -1;
+	if (mkdir(MOUNT_POINT "/net", 0755) < 0 || symlink(MOUNT_POINT "/net", MOUNT_POINT "/link") < 0)
+		return -1;
+	directory = open(MOUNT_POINT "/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0)
+		return -1;
+	link_all(directory, names);
+	link = open_tree(AT_FDCWD, MOUNT_POINT "/link", OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_SYMLINK_NOFOLLOW);
+	target = open("/proc/net", O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (link < 0 || target < 0 || move_mount(link, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		return -1;
+	return take_fd(&directory);
 }
 
 /* ---- what the gofer answers --------------------------------------------------------------------- */
@@ -364,7 +369,6 @@ procnet_start(struct procnet *procnet, struct ss *ss, int directory)
 		return;
 	link_bind(link, (struct sockaddr *)&changes, sizeof changes, bound, NULL);
 	link_unref(link);
-	procnet_link(directory);
 	write_all(procnet);
 	procnet->written_ms = now_ms();
 	procnet->inotify = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);

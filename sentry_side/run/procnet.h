@@ -20,11 +20,12 @@ struct procnet {
 	bool stale, failed;
 };
 
-/* In the program's process, in its own namespaces: covers /proc/net. Returns the directory, still empty, or -1 where that cannot be had. */
-int procnet_mount(void);
+/*
+ * In the program's namespaces: covers /proc/net. Each name in `names`, some process' /proc/PID/net, leads to the reader's own, until it is
+ * written. Returns the directory, or -1 where that cannot be had.
+ */
+int procnet_mount(int names);
 
-/* All of it leads to the reader's own: what is not written stays so. */
-void procnet_link(int directory);
 /* Takes over the directory and writes the files. */
 void procnet_start(struct procnet *procnet, struct ss *ss, int directory);
 /* The files are written anew, at most this often, after something has changed or somebody has read. */

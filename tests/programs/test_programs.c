@@ -40,7 +40,7 @@ static struct program programs[] = {
 	{ "rust" }, { "stunnel" }, { "chromium" }, { "chrony" }, { "ftp" }, { "nats" },
 	{ "java-ipv6" }, { "sctp" }, { "aria2" }, { "node" }, { "unbound" }, { "probes" }, { "tshark" }, { "frames" }, { "dhcp" }, { "lldp" }, { "nmap" },
 #else
-	{ "scapy" }, { "capture" }, { "containers" }, { "containers-many" }, { "containers-rootless" }, { "ping" }, { "traceroute" },
+	{ "scapy" }, { "capture" }, { "containers" }, { "containers-policy" }, { "containers-inside" }, { "containers-many" }, { "containers-rootless" }, { "ping" }, { "traceroute" },
 	{ "iperf3" },  { "python" },    { "ssh" },    { "haproxy" }, { "mosquitto" }, { "tls" },    { "rsync" }, { "socat" },  { "tty" },
 	{ "redis" },   { "memcached" }, { "nginx" },  { "netcat" },  { "go" },        { "git" },    { "dns" },   { "status" }, { "curl" },
 	{ "burst" },   { "lives" },   { "musl" },      { "busybox" }, { "wget" },  { "ip" },
