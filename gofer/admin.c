@@ -242,8 +242,10 @@ admin_new(struct gofer *gofer, const char *path)
 	struct admin *admin = calloc(1, sizeof *admin);
 	int error;
 
-	if (!admin)
+	if (!admin) {
+		log_error("cannot listen on %s%s: %s", path, LINK_ADMIN_SUFFIX, strerror(errno));
 		return NULL;
+	}
 	*admin = (struct admin){.gofer = gofer, .watch = {.fd = -1, .ready = admin_accept}};
 	if (asprintf(&admin->path, "%s%s", path, LINK_ADMIN_SUFFIX) < 0)
 		admin->path = NULL;

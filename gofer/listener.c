@@ -362,8 +362,10 @@ listener_new(struct gofer *gofer, const char *url, mode_t mode)
 		return NULL;
 	}
 	listener = calloc(1, sizeof *listener);
-	if (!listener)
+	if (!listener) {
+		log_error("cannot listen on %s: %s", url, strerror(errno));
 		return NULL;
+	}
 	listener->gofer = gofer;
 	listener->url = strdup(url);
 	listener->path = strdup(url + sizeof scheme - 1);

@@ -116,6 +116,7 @@ struct daemon {
 	int listener_count;
 	struct watch signals;
 	bool stopping; /* by a signal; what clients had closed is still delivered */
+	size_t kept; /* bytes free in the C library's heap when it was last asked to give them back */
 };
 
 static void
@@ -156,6 +157,26 @@ on_signal(struct watch *watch, uint32_t events)
 	}
 }
 
+/*
+ * The C library keeps what many sessions have had for the next ones, unless it lies at the end of its heap. From this much on, the kernel gets it
+ * back: after a crowd the daemon is to be as small as before.
+ */
+#define KEPT_MAX (1024u * 1024u)
+
+static void
+give_back_memory(struct daemon *daemon)
+{
+	size_t kept = mallinfo2().fordblks;
+
+	/* Pages that were given back still count as free. */
+	if (kept < daemon->kept)
+		daemon->kept = kept;
+	if (kept < daemon->kept + KEPT_MAX)
+		return;
+	malloc_trim(0);
+	daemon->kept = mallinfo2().fordblks;
+}
+
 static void
 tick(void *arg)
 {
@@ -167,6 +188,7 @@ tick(void *arg)
 	service_tick();
 	for (int i = 0; i < daemon->listener_count; i++)
 		listener_tick(daemon->listeners[i]);
+	give_back_memory(daemon);
 }
 
 /* Every connection costs two descriptors: take what we may have. Returns how many that is. */
@@ -266,11 +288,16 @@ main(int argc, char **argv)
 		.mode = 0600, .limits = {.sockets = DEFAULT_SOCKETS, .calls = CALLS_MAX, .sessions = DEFAULT_SESSIONS}};
 	struct policy *policy;
 	char message[RELOAD_MESSAGE_MAX];
+	error_t error;
 	int status;
 
 	argp_err_exit_status = EX_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	error = argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	log_open("splitsock-gofer");
+	if (error) {
+		log_error("cannot start: %s", strerror(error));
+		return EX_OSERR;
+	}
 	policy = policy_new(arguments.policy, message, sizeof message);
 	if (!policy) {
 		log_error("%s", message);

@@ -71,22 +71,29 @@ told_name(const struct sock *sock, bool peer, struct wire_address *name)
 	return -wire_address_from_host(name, (struct sockaddr *)&address, len);
 }
 
-static void
+/* 0 or an errno. An operation that succeeds and cannot tell the name that it gave has failed: the program would see none. */
+static int
 answer_local(struct sock *sock, struct answer *answer)
 {
-	if (told_name(sock, false, &answer->local) == 0) {
+	int error = told_name(sock, false, &answer->local);
+
+	if (!error) {
 		address_to_message(&answer->local_message, &answer->local);
 		answer->result.local = &answer->local_message;
 	}
+	return error;
 }
 
-static void
+static int
 answer_peer(struct sock *sock, struct answer *answer)
 {
-	if (told_name(sock, true, &answer->peer) == 0) {
+	int error = told_name(sock, true, &answer->peer);
+
+	if (!error) {
 		address_to_message(&answer->peer_message, &answer->peer);
 		answer->result.peer = &answer->peer_message;
 	}
+	return error;
 }
 
 /* Decodes an address, puts it to the policy, and sets the host's socket up as that says. *publish, unless NULL: the port that is published. */
@@ -207,14 +214,13 @@ handle_bind(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	}
 	sock->published = publish;
 	audit_bound(sock);
-	answer_local(sock, answer);
-	return OUTCOME_OK;
+	return fail(answer, answer_local(sock, answer));
 }
 
 static enum outcome
 connect_datagram(struct sock *sock, const struct sockaddr_storage *address, socklen_t len, struct answer *answer)
 {
-	int error;
+	int error, unnamed;
 
 	audit_connecting(sock);
 	error = connect(sock->host.fd, (const struct sockaddr *)address, len) < 0 ? errno : 0;
@@ -228,9 +234,10 @@ connect_datagram(struct sock *sock, const struct sockaddr_storage *address, sock
 	resolver_note_peer(sock, sock->has_peer ? (const struct sockaddr *)address : NULL);
 	count_session(sock->session, COUNTER_CONNECTS_OK, sock->has_peer);
 	sock->error = 0;
-	answer_local(sock, answer);
-	answer_peer(sock, answer);
-	return OUTCOME_OK;
+	unnamed = answer_peer(sock, answer);
+	if (!unnamed || !sock->has_peer)
+		unnamed = answer_local(sock, answer);
+	return fail(answer, unnamed);
 }
 
 /* The host's connect is under way: it may be done already, or the caller waits for it, or hears EINPROGRESS or EALREADY. */
@@ -240,7 +247,7 @@ await_connect(struct sock *sock, const Splitsock__Op *op, const struct sockaddr_
 {
 	struct waiter *waiter;
 	bool linked = sock->link.fd >= 0, wait = op->connect->wait;
-	int failed;
+	int failed, unnamed;
 
 	sock->state = SOCK_CONNECTING;
 	/* On loopback the host is done before we ask. */
@@ -252,7 +259,7 @@ await_connect(struct sock *sock, const Splitsock__Op *op, const struct sockaddr_
 		sock->error = failed;
 		return fail(answer, error);
 	}
-	answer_local(sock, answer);
+	unnamed = answer_local(sock, answer);
 	if (failed) {
 		if (!linked)
 			sock->error = 0;
@@ -260,7 +267,7 @@ await_connect(struct sock *sock, const Splitsock__Op *op, const struct sockaddr_
 	}
 	if (sock->state == SOCK_CONNECTED) {
 		answer_peer(sock, answer);
-		return OUTCOME_OK;
+		return fail(answer, unnamed);
 	}
 	if (!op->connect->wait)
 		return fail(answer, error);
@@ -330,9 +337,8 @@ handle_connect(struct sock *sock, const Splitsock__Op *op, struct answer *answer
 		sock_unlink(sock, 0);
 	if (error)
 		return await_connect(sock, op, &address, len, error, answer);
-	answer_local(sock, answer);
 	answer_peer(sock, answer);
-	return OUTCOME_OK;
+	return fail(answer, answer_local(sock, answer));
 }
 
 static enum outcome
@@ -357,8 +363,7 @@ handle_listen(struct sock *sock, const Splitsock__Op *op, struct answer *answer)
 	if (error)
 		return fail(answer, error);
 	sock_listens(sock);
-	answer_local(sock, answer);
-	return OUTCOME_OK;
+	return fail(answer, answer_local(sock, answer));
 }
 
 static bool
@@ -690,6 +695,8 @@ send_reply(const struct call *call, struct answer *answers, size_t count)
 		if (!call->session->channel_full)
 			log_warning("session %016llx: its side channel is full; replies are dropped, and counted", (unsigned long long)call->session->id);
 		call->session->channel_full = true;
+	} else {
+		session_end(call->session); /* its caller would wait for ever */
 	}
 	free(packet);
 }

@@ -59,10 +59,12 @@ answer_open(const struct call *call, Splitsock__Status status, int error, int fd
 		message.msg_control = &control;
 		message.msg_controllen = sizeof control;
 	}
-	if (iov.iov_base && sendmsg(call->session->channel.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0)
+	if (iov.iov_base && sendmsg(call->session->channel.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) >= 0) {
 		count_session(call->session, COUNTER_FRAMES_OUT_CHANNEL, 1);
-	else
+	} else {
 		count_session(call->session, COUNTER_REPLIES_DROPPED, 1);
+		session_end(call->session); /* its caller would wait for ever */
+	}
 	free(iov.iov_base);
 }
 

@@ -348,8 +348,8 @@ netlink_down(struct sock *sock)
 	return true;
 }
 
-/* Replaces what the host's socket tells of a datagram by the memfd that says so to the sentry side. */
-static void
+/* Replaces what the host's socket tells of a datagram by the memfd that says so to the sentry side. False: there is none to be had. */
+static bool
 attach_source(struct sock *sock, struct batch *batch, int i)
 {
 	struct msghdr *message = &batch->messages[i].msg_hdr;
@@ -368,6 +368,7 @@ attach_source(struct sock *sock, struct batch *batch, int i)
 	fd = needed ? source_fd(sock, &content) : -1;
 	if (fd >= 0)
 		pass_fd(&batch->controls[i].fd, message, fd);
+	return !needed || fd >= 0;
 }
 
 bool
@@ -381,7 +382,7 @@ relay_datagram_down(struct sock *sock)
 		return netlink_down(sock);
 	for (int round = 0; round < ROUNDS_MAX; round++) {
 		struct pollfd room = {.fd = sock->link.fd, .events = POLLOUT};
-		int count, sent;
+		int count, kept = 0, sent;
 
 		/* While the program does not read, datagrams wait in the host's socket, and overflow there, as ever. */
 		if (poll(&room, 1, 0) != 1 || !(room.revents & POLLOUT)) {
@@ -403,14 +404,17 @@ relay_datagram_down(struct sock *sock)
 			batch.iovs[i].iov_len = batch.messages[i].msg_len;
 			if (sock->resolver)
 				resolver_note_received(sock, batch.messages[i].msg_hdr.msg_name, batch.iovs[i].iov_base, batch.iovs[i].iov_len);
-			attach_source(sock, &batch, i);
+			/* From nobody, it would be taken for one from address 0. It is lost, as any datagram may be. */
+			if (attach_source(sock, &batch, i))
+				batch.messages[kept++] = batch.messages[i];
 		}
-		for (sent = 0; sent < count;) {
-			int n = sendmmsg(sock->link.fd, batch.messages + sent, (unsigned)(count - sent),
+		count_session(sock->session, COUNTER_DROPPED_LINK_FULL, (uint64_t)(count - kept));
+		for (sent = 0; sent < kept;) {
+			int n = sendmmsg(sock->link.fd, batch.messages + sent, (unsigned)(kept - sent),
 			                 MSG_DONTWAIT | MSG_NOSIGNAL);
 
 			if (n <= 0) {
-				count_session(sock->session, COUNTER_DROPPED_LINK_FULL, (uint64_t)(count - sent));
+				count_session(sock->session, COUNTER_DROPPED_LINK_FULL, (uint64_t)(kept - sent));
 				break; /* full after all: dropped, as a full receive buffer drops */
 			}
 			while (n--)

@@ -115,9 +115,11 @@ receive(int fd, uint8_t *data, size_t size, bool careful, bool *urgent)
 		n = recv(fd, data, 1, MSG_PEEK | MSG_DONTWAIT);
 		error = errno;
 		if (ioctl(fd, SIOCATMARK, &at_mark) == 0 && at_mark) {
-			*urgent = recv(fd, data, 1, MSG_OOB | MSG_DONTWAIT) == 1;
-			if (*urgent)
-				return 1;
+			n = recv(fd, data, 1, MSG_OOB | MSG_DONTWAIT);
+			*urgent = n == 1;
+			/* EINVAL: that byte was read before. */
+			if (*urgent || (n < 0 && errno != EINVAL && errno != EAGAIN))
+				return n;
 		}
 	}
 	if (n <= 0 && !at_mark) {
@@ -223,6 +225,25 @@ reset_host(struct sock *sock)
 	setsockopt(sock->host.fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
 }
 
+/*
+ * Bytes are lost, since this side lacks memory or the like: both ends hear of a reset. An end that looks like FIN would pass for
+ * the whole stream, and to wait would be to wait for ever, as nothing is to come that would tell. False: sock was freed.
+ */
+static bool
+break_off(struct sock *sock, int error)
+{
+	reset_host(sock);
+	return sock_host_gone(sock, error);
+}
+
+/* Whether a failed send says that the other side takes no more. */
+static bool
+other_side_ended(int error)
+{
+	return error == EPIPE || error == ECONNRESET || error == ENOTCONN || error == ETIMEDOUT || error == ECONNABORTED || error == EHOSTUNREACH ||
+	       error == ENETUNREACH || error == ENETDOWN || error == EHOSTDOWN || error == EACCES || error == EPERM;
+}
+
 static bool
 hung_up(int fd)
 {
@@ -231,15 +252,21 @@ hung_up(int fd)
 	return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP);
 }
 
-/* Towards the host. False: the program has closed, and there is nothing left to pass on. */
-static bool
-pump_up(struct sock *sock)
+enum pumped {
+	PUMPED,
+	PUMPED_ENDED, /* the program has closed, and there is nothing left to pass on */
+	PUMPED_BROKEN, /* *error says why */
+};
+
+/* Towards the host. */
+static enum pumped
+pump_up(struct sock *sock, int *error)
 {
 	uint8_t *scratch = sock->session->gofer->scratch;
 	enum moved moved;
 
 	if (sock->up_ended)
-		return !sock->link_hung_up;
+		return sock->link_hung_up ? PUMPED_ENDED : PUMPED;
 	moved = send_held(sock, true);
 	for (int round = 0; moved == MOVED_ALL && !sock->up_ended && round < ROUNDS_MAX; round++) {
 		uint32_t skip = 0;
@@ -247,20 +274,22 @@ pump_up(struct sock *sock)
 		ssize_t n = receive(sock->link.fd, scratch, SCRATCH_SIZE, sock->up_urgent, &urgent);
 
 		if (n < 0 && errno == EAGAIN)
-			return true;
-		if (n < 0) { /* the program closed with bytes unread */
+			return PUMPED;
+		if (n < 0 && errno == ECONNRESET) { /* the program closed with bytes unread */
 			reset_host(sock);
-			return false;
+			return PUMPED_ENDED;
 		}
+		if (n < 0)
+			goto broken;
 		if (n == 0) {
 			sock->up_ended = true;
 			/* Closed, not half-closed: closing the host's socket then sends what SO_LINGER says, a FIN or a reset. */
 			if (!sock->link_hung_up)
 				sock->link_hung_up = hung_up(sock->link.fd);
 			if (sock->link_hung_up)
-				return false;
+				return PUMPED_ENDED;
 			shutdown(sock->host.fd, SHUT_WR);
-			return true;
+			return PUMPED;
 		}
 		if (sock->plug) {
 			skip = (size_t)n < sock->plug ? (uint32_t)n : sock->plug;
@@ -268,17 +297,22 @@ pump_up(struct sock *sock)
 		}
 		moved = send_all(sock, true, scratch + skip, (size_t)n - skip, urgent);
 		if (moved == MOVED_ALL && (size_t)n < SCRATCH_SIZE && !sock->link_hung_up && !sock->up_urgent)
-			return true;
+			return PUMPED;
 		if (sock->link_hung_up)
 			round = 0; /* drain it: its end comes */
 	}
+	if (moved == MOVED_FAILED && !other_side_ended(errno))
+		goto broken;
 	if (moved == MOVED_FAILED) {
 		/* The host takes no more. Reading it tells why, and what the peer still sent. */
 		sock->error = errno;
 		sock->up_ended = true;
-		return !sock->link_hung_up;
+		return sock->link_hung_up ? PUMPED_ENDED : PUMPED;
 	}
-	return true;
+	return PUMPED;
+broken:
+	*error = errno;
+	return PUMPED_BROKEN;
 }
 
 /* Moves the pipe's content on. */
@@ -306,6 +340,7 @@ pump_down(struct sock *sock, bool host_readable)
 {
 	uint8_t *scratch = sock->session->gofer->scratch;
 	enum moved moved = send_held(sock, false);
+	int error;
 
 	if (moved == MOVED_ALL && sock->pipe)
 		moved = pipe_drain(sock);
@@ -353,11 +388,14 @@ pump_down(struct sock *sock, bool host_readable)
 			pipe_take(sock);
 	}
 	if (moved == MOVED_FAILED) {
+		error = errno;
 		/* The program reads no more (SHUT_RD): take and drop, as the kernel does. */
 		if (sock->pipe) {
 			sock->pipe->len = SIZE_MAX; /* not reusable */
 			pipe_release(sock);
 		}
+		if (!other_side_ended(error))
+			return break_off(sock, error);
 	}
 	return true;
 }
@@ -371,11 +409,18 @@ relay_stream_expect_urgent(struct sock *sock)
 bool
 relay_stream(struct sock *sock, bool host_readable)
 {
+	int error;
+
 	if (sock->link.fd < 0)
 		return true;
-	if (!pump_up(sock)) {
+	switch (pump_up(sock, &error)) {
+	case PUMPED_ENDED:
 		sock_free(sock);
 		return false;
+	case PUMPED_BROKEN:
+		return break_off(sock, error);
+	default:
+		break;
 	}
 	/* Nobody is left to read: what comes is the kernel's to refuse, once the host took the rest. */
 	if (sock->link_hung_up)
@@ -385,9 +430,9 @@ relay_stream(struct sock *sock, bool host_readable)
 	if (sock->up_ended && sock->error)
 		return sock_host_gone(sock, sock->error);
 	if (!sock->up_ended) {
-		int error = 0;
 		socklen_t len = sizeof error;
 
+		error = 0;
 		/* After the peer's FIN only its reset can still come. */
 		if (getsockopt(sock->host.fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
 			return sock_host_gone(sock, error);

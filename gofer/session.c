@@ -42,8 +42,7 @@ post_received(void *arg)
 	loop_post(&session->gofer->loop, &session->received);
 }
 
-/* Ends the session as soon as nothing on the stack holds it: its next receive fails. */
-static void
+void
 session_end(struct session *session)
 {
 	session->state = SESSION_ENDED;
@@ -78,6 +77,17 @@ send_more(struct session *session)
 	nng_stream_send(session->stream, session->send_aio);
 }
 
+/*
+ * With the outbox locked. The receive under way fails then, but NNG never ends one that starts on a stream that is closed already: see
+ * receive_or_pause().
+ */
+static void
+close_stream(struct session *session)
+{
+	session->closed = true;
+	nng_stream_close(session->stream);
+}
+
 /* On a thread of NNG. */
 static void
 on_sent(void *arg)
@@ -88,8 +98,9 @@ on_sent(void *arg)
 
 	pthread_mutex_lock(&session->outbox_lock);
 	if (nng_aio_result(session->send_aio) != 0) {
-		/* The receive under way fails, too, and that ends the session; where none is, the tick starts one. */
+		/* An answer is lost, and its caller would wait for ever: the receive under way fails, too, and that ends the session; where none is, the tick starts one. */
 		session->sending = false;
+		close_stream(session);
 		pthread_mutex_unlock(&session->outbox_lock);
 		return;
 	}
@@ -110,7 +121,7 @@ on_sent(void *arg)
 	}
 	send_more(session);
 	if (session->refused && !session->sending)
-		nng_stream_close(session->stream);
+		close_stream(session);
 	resume = session->paused && session->outbox_bytes < OUTBOX_PAUSE;
 	if (resume)
 		session->paused = false;
@@ -369,17 +380,20 @@ handle_inbox(struct session *session)
 	return true;
 }
 
-/* Receives again, unless the client is to read its answers first. */
+/* Receives again, unless the client is to read its answers first. Frees a session whose stream is closed. */
 static void
 receive_or_pause(struct session *session)
 {
-	bool paused;
+	bool closed;
 
 	pthread_mutex_lock(&session->outbox_lock);
-	paused = session->paused = session->outbox_bytes >= OUTBOX_PAUSE;
-	pthread_mutex_unlock(&session->outbox_lock);
-	if (!paused)
+	closed = session->closed;
+	session->paused = !closed && session->outbox_bytes >= OUTBOX_PAUSE;
+	if (!closed && !session->paused)
 		receive_more(session);
+	pthread_mutex_unlock(&session->outbox_lock);
+	if (closed)
+		session_free(session);
 }
 
 static void
@@ -429,6 +443,9 @@ channel_ready(struct watch *watch, uint32_t events)
 
 		if (len < 0 && errno == EAGAIN)
 			return;
+		/* The client has closed it; or what it has asked there is lost, and it would wait for an answer. */
+		if (len < 0)
+			session_end(session);
 		if (len <= 0) {
 			loop_close(&session->gofer->loop, watch);
 			return;
@@ -439,6 +456,8 @@ channel_ready(struct watch *watch, uint32_t events)
 			memcpy(packet, scratch, (size_t)len);
 		good = packet && frame_parse(&frame, packet, (size_t)len, &need) == len && handle_frame(session, &frame, true);
 		free(packet);
+		if (session->state == SESSION_ENDED)
+			return;
 		if (!good) {
 			session_breach(session, " on the side channel");
 			session_end(session);
@@ -453,8 +472,10 @@ session_attach_channel(struct session *session, int fd)
 {
 	loop_close(&session->gofer->loop, &session->channel);
 	session->channel.fd = fd;
-	if (loop_watch(&session->gofer->loop, &session->channel, EPOLLIN) < 0)
+	if (loop_watch(&session->gofer->loop, &session->channel, EPOLLIN) < 0) {
+		session_end(session);
 		loop_close(&session->gofer->loop, &session->channel);
+	}
 }
 
 /* ---- life --------------------------------------------------------------------------------------- */
@@ -567,6 +588,9 @@ session_free(struct session *session)
 		free(first);
 	}
 	table_remove(&gofer->sessions, session);
+	/* Kept for the next transfer, but not for nobody: what clients have used is gone when they are. */
+	if (!gofer->sessions.count)
+		relay_free_idle_pipes(gofer);
 	if (session->opened_ms)
 		count_gofer(gofer, COUNTER_SESSIONS_CLOSED);
 	pthread_mutex_destroy(&session->outbox_lock);

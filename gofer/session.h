@@ -50,6 +50,7 @@ struct session {
 	struct outgoing *outbox, **outbox_tail;
 	size_t outbox_bytes;
 	bool sending, refused; /* refused: end it once it has its Welcome */
+	bool closed; /* the stream is */
 	bool paused; /* paused: reading waits for the outbox to shrink */
 
 	struct watch channel; /* SOCK_SEQPACKET, frames of sends */
@@ -90,6 +91,8 @@ void session_send(struct session *session, enum frame_kind kind, uint32_t id, co
 void session_send_closed(struct session *session, uint64_t handle, int error);
 void session_send_unlinked(struct session *session, uint64_t handle, int error);
 void session_send_reset(struct session *session, uint64_t handle);
+/* Ends the session as soon as nothing on the stack holds it: its next receive fails. */
+void session_end(struct session *session);
 
 /* Drops sessions whose handshake is overdue, and those that have delivered or had their time for it. */
 void sessions_tick(struct gofer *gofer);

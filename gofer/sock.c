@@ -1,4 +1,5 @@
 #include "gofer/error_queue.h"
+#include "gofer/listener.h"
 #include "gofer/permission.h"
 #include "gofer/resolver.h"
 
@@ -26,8 +27,19 @@ static void
 host_ready(struct watch *watch, uint32_t events)
 {
 	struct sock *sock = sock_of_host(watch);
-	int error = events & EPOLLERR ? error_queue_take(sock) : 0;
+	struct session *session = sock->session;
+	uint64_t handle = sock->handle;
+	int error;
 	bool alive;
+
+	/* A connect that fails tells the program through its link, which was there first but may not have been accepted yet. */
+	if (sock->state == SOCK_CONNECTING && sock->link.fd < 0 && !sock->waiters) {
+		listeners_take_links(session->gofer);
+		sock = table_find(&session->socks, handle);
+		if (!sock)
+			return;
+	}
+	error = events & EPOLLERR ? error_queue_take(sock) : 0;
 
 	if (error && !sock_is_stream(sock))
 		relay_datagram_note_error(sock, error);

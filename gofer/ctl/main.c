@@ -203,7 +203,8 @@ main(int argc, char **argv)
 	bool good;
 
 	argp_err_exit_status = EXIT_USAGE;
-	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	if (argp_parse(&argp, argc, argv, 0, NULL, &arguments) != 0)
+		return EXIT_FAILURE;
 	log_open("splitsock-ctl");
 	if (!arguments.url)
 		arguments.url = getenv("SPLITSOCK_GOFER");
