@@ -149,8 +149,8 @@ link_drop_error_notice(struct link *link, int fd)
 	return source.error;
 }
 
-/* Reads what the gofer says of a datagram. Nothing, if that is not what it seems. */
-static void
+/* Reads what the gofer says of a datagram. Nothing, if that is not what it seems. False: it cannot be read. */
+static bool
 read_source(int fd, struct link_source *source)
 {
 	ssize_t len = pread(fd, source, sizeof *source, 0);
@@ -159,6 +159,7 @@ read_source(int fd, struct link_source *source)
 	if (len < (ssize_t)fixed || source->name.len > sizeof source->name.address || source->control_len != (size_t)len - fixed ||
 	    source->error < 0 || source->error > 4095)
 		*source = (struct link_source){0};
+	return len >= 0;
 }
 
 /* When the program's read takes the bytes: TCP's own stamps stay on the host. */
@@ -209,10 +210,13 @@ link_receive(struct link *link, int fd, struct msghdr *message, int flags, struc
 	}
 	if (on_link.msg_controllen >= CMSG_LEN(sizeof(int)) && control.header.cmsg_type == SCM_RIGHTS) {
 		int source_fd;
+		bool read;
 
 		memcpy(&source_fd, CMSG_DATA(&control.header), sizeof source_fd);
-		read_source(source_fd, source);
+		read = read_source(source_fd, source);
 		close(source_fd);
+		if (!read)
+			return -ENOMEM; /* rather than that it comes from address 0 */
 		if (source->error) {
 			/* Every request says so from here on, since which one comes first nobody knows; the gofer waits for it with the next notice. */
 			link->error_told = source->error_number;
@@ -221,6 +225,8 @@ link_receive(struct link *link, int fd, struct msghdr *message, int flags, struc
 				recv(fd, NULL, 0, MSG_DONTWAIT);
 			return -source->error;
 		}
+	} else if (on_link.msg_flags & MSG_CTRUNC) {
+		return -ENOMEM; /* it had a source, and there was no descriptor left here for that */
 	} else if (link->family == AF_NETLINK) {
 		struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
 

@@ -247,8 +247,12 @@ on_sent(void *arg)
 	struct session *session = arg;
 	size_t count = nng_aio_count(session->send_aio);
 
-	if (nng_aio_result(session->send_aio) != 0)
-		return; /* the receive under way fails too, and says so */
+	if (nng_aio_result(session->send_aio) != 0) {
+		/* A receive that starts on a closed stream never ends, so it may not be left to that to say so. */
+		nng_stream_close(session->stream);
+		session_end(session);
+		return;
+	}
 	pthread_mutex_lock(&session->lock);
 	session->sending = false;
 	while (count) {
@@ -399,6 +403,9 @@ channel_receive(void *arg)
 			close(session_take_fd(session));
 	}
 	free(packet);
+	/* Who waits for an answer on this path has nothing to wait for. */
+	nng_stream_close(session->stream);
+	session_end(session);
 	return NULL;
 }
 
@@ -479,14 +486,15 @@ filler_close(struct session *session)
 			close(fds[i]);
 }
 
-/* How many pieces leave A's send buffer no room. */
+/* How many pieces leave A's send buffer no room. 0 with errno: that cannot be told, and without a plug A would pass for connected. */
 static uint32_t
 pieces_to_fill(int fd)
 {
 	int size = 0;
 	socklen_t len = sizeof size;
 
-	getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len);
+	if (getsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, &len) < 0)
+		return 0;
 	/* A piece is charged with up to half a page of its own; one more than fits would block. */
 	return ((uint32_t)size + FILLER_SIZE + 2047) / (FILLER_SIZE + 2048);
 }
@@ -560,6 +568,8 @@ session_link(struct session *session, int fd, bool is_stream, enum link_kind kin
 	struct no_sigpipe sigpipe;
 	int error;
 
+	if (plug == PLUG_FULL && !pieces)
+		return -errno;
 	memcpy(hello.token, session->token, sizeof hello.token);
 	/* session_open() has checked that this fits. */
 	stpcpy(stpcpy(address.sun_path, session->path), is_stream ? LINK_STREAM_SUFFIX : LINK_SEQPACKET_SUFFIX);

@@ -62,7 +62,7 @@ choose_gofer(const struct arguments *arguments, struct private_gofer *gofer)
 	const char *url = arguments->url ? arguments->url : getenv("SPLITSOCK_GOFER");
 
 	if (url && *url)
-		return strdup(url);
+		return strdup(url); /* NULL: no memory; whoever lacks that much has trouble enough to see why */
 	if (gofer_answers(DEFAULT_URL))
 		return strdup(DEFAULT_URL);
 	return private_gofer_start(gofer);
@@ -82,23 +82,19 @@ run(const struct arguments *arguments)
 	supervisor_init(&supervisor);
 	command_prepare(&command);
 	url = choose_gofer(arguments, &gofer);
-	if (!url) {
-		private_gofer_stop(&gofer);
-		return EXIT_OURS;
-	}
+	if (!url)
+		goto out;
 	/* Links belong to our network namespace: in an empty one they lead nowhere but to the gofer. */
 	error = arguments->isolate ? isolate_enter() : 0;
 	if (error) {
 		log_error("cannot make new namespaces: %s%s", strerror(-error),
 		          error == -EPERM ? " (are unprivileged user namespaces switched off here?)" : "");
-		private_gofer_stop(&gofer);
-		return EXIT_OURS;
+		goto out;
 	}
 	error = ss_init(&supervisor.ss, url, NULL);
 	if (error) {
 		log_error("no gofer at %s: %s", url, strerror(-error));
-		private_gofer_stop(&gofer);
-		return EXIT_OURS;
+		goto out;
 	}
 	if (arguments->isolate)
 		surrogates_allow(&supervisor.surrogates);
@@ -106,6 +102,7 @@ run(const struct arguments *arguments)
 	if (command_start(&command, &supervisor) && supervisor_run(&supervisor, NULL) == SUPERVISOR_FAILED)
 		command.status = EXIT_OURS << 8;
 	supervisor_release(&supervisor);
+out:
 	private_gofer_stop(&gofer);
 	free(url);
 	return command_end(&command);
@@ -123,9 +120,14 @@ main(int argc, char **argv)
 		       "none. See splitsock-run(1).",
 	};
 	struct arguments arguments = {0};
+	error_t error;
 
 	argp_err_exit_status = EXIT_OURS;
-	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments);
+	error = argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &arguments);
 	log_open("splitsock-run");
+	if (error) {
+		log_error("cannot read the arguments: %s", strerror(error));
+		return EXIT_OURS;
+	}
 	return run(&arguments);
 }

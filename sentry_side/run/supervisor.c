@@ -46,13 +46,25 @@ give_back(struct trap *trap)
 	trap->a = -1;
 }
 
+/* A signal to us may end the kernel's wait for its lock: an answer that did not go out would leave the program waiting. */
+static int
+notify_ioctl(const struct supervisor *supervisor, unsigned long request, void *arg)
+{
+	int result;
+
+	do
+		result = ioctl(supervisor->notify_fd, request, arg);
+	while (result < 0 && errno == EINTR);
+	return result;
+}
+
 static bool
 respond(struct trap *trap, int64_t value, int error, uint32_t flags)
 {
 	struct seccomp_notif_resp response = {.id = trap->call.id, .val = value, .error = -error, .flags = flags};
 
 	give_back(trap);
-	return ioctl(trap->supervisor->notify_fd, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0;
+	return notify_ioctl(trap->supervisor, SECCOMP_IOCTL_NOTIF_SEND, &response) == 0;
 }
 
 bool
@@ -82,7 +94,7 @@ trap_answer(struct trap *trap, int error)
 bool
 trap_valid(struct trap *trap)
 {
-	return ioctl(trap->supervisor->notify_fd, SECCOMP_IOCTL_NOTIF_ID_VALID, &trap->call.id) == 0;
+	return notify_ioctl(trap->supervisor, SECCOMP_IOCTL_NOTIF_ID_VALID, &trap->call.id) == 0;
 }
 
 int
@@ -99,7 +111,7 @@ trap_add_fd(struct trap *trap, int *fd, bool cloexec)
 	int number;
 
 	give_back(trap);
-	number = ioctl(trap->supervisor->notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
+	number = notify_ioctl(trap->supervisor, SECCOMP_IOCTL_NOTIF_ADDFD, &add);
 	if (number < 0)
 		return -errno;
 	if (two_steps) {
@@ -126,7 +138,7 @@ trap_replace_fd(struct trap *trap, int number, int fd)
 	if (file)
 		fclose(file);
 	add.newfd_flags = flags & O_CLOEXEC;
-	return ioctl(trap->supervisor->notify_fd, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
+	return notify_ioctl(trap->supervisor, SECCOMP_IOCTL_NOTIF_ADDFD, &add) < 0 ? -errno : 0;
 }
 
 /* ---- pending calls ------------------------------------------------------------------------------ */
