@@ -4,6 +4,8 @@ BUILD_ASAN ?= build-asan
 PREFIX ?= /usr/local
 DESTDIR ?=
 BENCH_ARGS ?=
+FAULTS ?= all
+DURATION ?= 60
 CMAKE_ARGS ?=
 JOBS ?= $(shell nproc)
 
@@ -20,7 +22,7 @@ build = [ -f $(1)/Makefile ] || cmake -S . -B $(1) -G 'Unix Makefiles' $(2) >$(1
 	env -u MAKEFLAGS -u MFLAGS -u MAKELEVEL cmake --build $(1) --parallel $(JOBS) -- --no-print-directory $(only_news)
 comma := ,
 
-.PHONY: all packages build build-asan demo test test-full bench install clean help
+.PHONY: all packages build build-asan demo test test-full faults load soak bench install clean help
 .DEFAULT_GOAL := all
 
 all: build
@@ -45,6 +47,17 @@ test-full: build build-asan
 	@deploy/install-packages.sh deploy/packages-full.txt
 	@FULL=1 BUILD=$(BUILD) BUILD_ASAN=$(BUILD_ASAN) tests/run.sh
 
+# Everything fails once: every error of every call, at every place that it is called from. Hours, where `make test` takes a third of a minute.
+faults: build build-asan
+	@SPLITSOCK_BIN=$(abspath $(BUILD_ASAN))/bin SPLITSOCK_FAULTS=$(FAULTS) LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
+		$(BUILD_ASAN)/bin/test-faults
+
+load: build
+	@SPLITSOCK_BIN=$(abspath $(BUILD))/bin SPLITSOCK_LOAD=full $(BUILD)/bin/test-boundary --filter 'load/!(soak)' --jobs 1
+
+soak: build
+	@SPLITSOCK_BIN=$(abspath $(BUILD))/bin SPLITSOCK_SOAK=$(DURATION) $(BUILD)/bin/test-boundary --filter load/soak --jobs 1
+
 bench: build
 	@$(BUILD)/bin/splitsock-bench $(BENCH_ARGS)
 	@[ -n "$(BENCH_ARGS)" ] || { echo; $(BUILD)/bin/splitsock-bench-frames; }
@@ -62,6 +75,9 @@ help:
 	@echo 'make demo      show what splitsock does, with unmodified programs'
 	@echo 'make test      run every test, plain and with sanitizers  [SUITES="unit boundary"]'
 	@echo 'make test-full the same, and many more programs           [SUITES=programs-full]'
+	@echo 'make faults    every call fails once, at every place      [FAULTS=all|each]'
+	@echo 'make load      10,000 of everything                       (as root, for the descriptors)'
+	@echo 'make soak      everything mixed, and what drifts          [DURATION=seconds]'
 	@echo 'make bench     measure, packet sockets too (as root)    [BENCH_ARGS=...]'
 	@echo 'make install   install                                    [PREFIX=$(PREFIX) DESTDIR=]'
 	@echo 'make clean     remove $(BUILD) and $(BUILD_ASAN)'

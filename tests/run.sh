@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs the test suites one after another; a line for each, and what failed in full.
-#   SUITES="unit boundary"   only these: unit, library, install, conformance, programs, boundary, programs-full; each may
+#   SUITES="unit boundary"   only these: unit, library, install, conformance, programs, boundary, faults, programs-full; each may
 #                            be narrowed to one tree, as unit:plain or unit:asan
-#   FULL=1                   without SUITES: all, programs-full too, whose packages `make test-full` installs
+#   FULL=1                   without SUITES: all, programs-full too, whose packages `make test-full` installs, and every point in faults
 #   BUILD, BUILD_ASAN        the two build trees
 # Exit status 0 if every test of every suite passed. Logs stay in $BUILD/test-logs.
 set -uo pipefail
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 exec </dev/null
 export LC_ALL=C
 BUILD=$(realpath -m "${BUILD:-build}") BUILD_ASAN=$(realpath -m "${BUILD_ASAN:-build-asan}")
-unset SPLITSOCK_GOFER SPLITSOCK_TEST_GOFER SPLITSOCK_TEST_RUN SPLITSOCK_TEST_FILTER MAKEFLAGS MFLAGS MAKELEVEL
+unset SPLITSOCK_LOAD SPLITSOCK_SOAK SPLITSOCK_FAULTS SPLITSOCK_FAULTS_ONLY SPLITSOCK_GOFER SPLITSOCK_TEST_GOFER SPLITSOCK_TEST_RUN SPLITSOCK_TEST_FILTER MAKEFLAGS MFLAGS MAKELEVEL
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
 
 # suite  trees  seconds that one run may take  binaries
@@ -19,6 +19,7 @@ unit          plain,asan 300 test-unit test-link-table test-filter
 library       plain,asan 300 test-library
 install       plain      120 test-install
 boundary      plain,asan 600 test-boundary
+faults        asan     300 test-faults
 conformance   plain,asan 1200 test-conformance
 programs      plain,asan 600 test-programs
 programs-full plain     1800 test-programs-full
@@ -49,6 +50,7 @@ run() { # SUITE TREE SECONDS BINARY
     local suite=$1 tree=$2 limit=$3 binary=$4 dir=$BUILD/bin log began rc synthesis report status=ok
     local tested=0 passing=0
     local -a env=() arguments=()
+    [[ $suite != faults || -z ${FULL-} ]] || { export SPLITSOCK_FAULTS=each; limit=1800; }
     log=$logs/$binary-$tree.log
     if [[ $tree == asan ]]; then
         dir=$BUILD_ASAN/bin
