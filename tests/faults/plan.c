@@ -124,7 +124,7 @@ may_fail_for_ever(uint32_t call)
 	case CALL_accept: case CALL_accept4: /* connections wait for descriptors in the backlog */
 	case CALL_recv: case CALL_recvfrom: case CALL_recvmsg: case CALL_recvmmsg: case CALL_read: case CALL_readv: case CALL_pread:
 	case CALL_send: case CALL_sendto: case CALL_sendmsg: case CALL_sendmmsg: case CALL_write: case CALL_splice:
-	case CALL_epoll_wait: case CALL_poll: case CALL_ioctl: case CALL_flock: case CALL_waitpid: case CALL_readdir:
+	case CALL_setns: case CALL_epoll_wait: case CALL_poll: case CALL_ioctl: case CALL_flock: case CALL_waitpid: case CALL_readdir:
 		return false;
 	default:
 		return true;
