@@ -62,7 +62,8 @@ quietly apt-get install -q -y --no-install-recommends $missing
 if command -v systemctl >/dev/null; then
     for pair in nginx-light:nginx redis-server:redis-server openssh-server:ssh haproxy:haproxy memcached:memcached \
         mosquitto:mosquitto rsync:rsync postgresql:postgresql unbound:unbound \
-        fcgiwrap:fcgiwrap.socket nats-server:nats-server vsftpd:vsftpd stunnel4:stunnel4; do
+        fcgiwrap:fcgiwrap.socket nats-server:nats-server vsftpd:vsftpd stunnel4:stunnel4 \
+        podman:podman.socket podman:podman-restart.service podman:podman-auto-update.timer; do
         case "$missing " in *" ${pair%%:*} "*) systemctl disable -q "${pair#*:}" 2>/dev/null || true ;; esac
     done
 fi

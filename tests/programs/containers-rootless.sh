@@ -28,14 +28,15 @@ until_true 5 test -S "$U/gofer.sock" || fail "no gofer"
 outside_bg agent as_user "$U/bin/splitsock-agent" --listen "$U/agent.sock" --gofer "ipc://$U/gofer.sock"
 until_true 5 test -S "$U/agent.sock" || fail "no agent"
 "$bin/splitsock-seccomp-profile" "$here/../../deploy/containers/default-seccomp.json" "$U/agent.sock" wait-killable >"$U/profile.json"
-into_image "$T/image" "$(command -v curl)" /bin/busybox
-mkdir -p "$T"/image/{bin,dev,proc,sys,tmp,run,etc}
-for name in sh cat sleep httpd; do ln -s busybox "$T/image/bin/$name"; done
+client_tree "$T/image"
+mkdir -p "$T"/image/{dev,proc,sys,tmp,run,etc}
 read -r web published <<<"$(free_ports 2)"
 echo 'hello from the host' >"$T/www/hello"
 outside_bg web busybox httpd -f -p "127.0.0.1:$web" -h "$T/www"
 wait_port tcp "$web"
 tar -C "$T/image" -c . | rootless import -q - client >/dev/null
+inside=("${sandbox[@]}")
+for suffix in '' .stream .seqpacket; do inside+=(-v "$U/gofer.sock$suffix:/run/splitsock/gofer.sock$suffix"); done
 sandbox+=(--security-opt "seccomp=$U/profile.json")
 eq "the page" 'hello from the host' "$(rootless "${sandbox[@]}" --rm client curl -sS "http://127.0.0.1:$web/hello")"
 eq "as another user of the container" 'hello from the host' \
@@ -49,3 +50,7 @@ rootless "${sandbox[@]}" -d --name server client httpd -f -p "127.0.0.1:$publish
 wait_port tcp "$published"
 eq "its hosts file is there" 200 "$(curl -sS -o "$T/hosts" -w '%{http_code}' "http://127.0.0.1:$published/hosts")"
 eq "an exec in it" 'hello from the host' "$(rootless exec server curl -sS "http://127.0.0.1:$web/hello")"
+
+step "splitsock-run as the entrypoint, and a program with the library"
+eq "the page" 'hello from the host' "$(rootless "${inside[@]}" --rm client splitsock-run curl -sS "http://127.0.0.1:$web/hello")"
+eq "the page" 'hello from the host' "$(rootless "${inside[@]}" --rm client splitsock-fetch 127.0.0.1 "$web" /hello | tail -n 1)"

@@ -8,7 +8,7 @@ if [[ -z ${OWN_MOUNTS-} && $(id -u) == 0 ]]; then
         { [[ ! -d /sys/fs/cgroup/unified ]] || mount --rbind /sys/fs/cgroup/unified /sys/fs/cgroup; } && exec bash "$0" "$@"' "$0" "$@"
 fi
 . "$(dirname "${BASH_SOURCE[0]}")/../lib.sh"
-[[ $(id -u) == 0 ]] || fail "it takes root"
+need_root "mounts, and containers of root"
 need podman crun python3
 
 fetches=()
@@ -90,19 +90,16 @@ image() { # NAME TREE [COMMAND]
     printf 'root:x:0:\nadm:x:4:\nwww-data:x:33:\n' >"$2/etc/group"
     tar -C "$2" -c . | podman "${podman[@]}" import -q ${3+--change "CMD $3"} - "$1" >/dev/null
 }
-client_image() {
-    local tree=$T/image-client
-    into_image "$tree" "$(command -v curl)" /bin/busybox
-    mkdir -p "$tree/bin"
-    cp "$bin"/splitsock-{run,fetch,gofer} "$bin/tests-refused" "$tree/bin"
-    mv "$tree/bin/tests-refused" "$tree/bin/refused"
+client_tree() { # TREE
     local program
-    for program in "$bin"/splitsock-{run,fetch,gofer} "$bin/tests-refused"; do
-        into_image "$tree" $(ldd "$program" | grep -o '/[^ ]*')
-    done
-    for program in sh cat sleep true; do ln -s busybox "$tree/bin/$program"; done
-    image client "$tree"
+    into_image "$1" "$(command -v curl)" /bin/busybox
+    mkdir -p "$1/bin"
+    cp "$bin"/splitsock-{run,fetch} "$1/bin"
+    cp "$bin/tests-refused" "$1/bin/refused"
+    for program in "$1"/bin/{splitsock-run,splitsock-fetch,refused}; do into_image "$1" $(ldd "$program" | grep -o '/[^ ]*'); done
+    for program in sh cat sleep true httpd; do ln -s busybox "$1/bin/$program"; done
 }
+client_image() { client_tree "$T/image-client"; image client "$T/image-client"; }
 nginx_image() { # LISTEN: an address and port, or a port
     local tree=$T/image-nginx
     rm -rf "$tree"
