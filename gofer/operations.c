@@ -235,7 +235,8 @@ connect_datagram(struct sock *sock, const struct sockaddr_storage *address, sock
 	count_session(sock->session, COUNTER_CONNECTS_OK, sock->has_peer);
 	sock->error = 0;
 	unnamed = answer_peer(sock, answer);
-	if (!unnamed || !sock->has_peer)
+	/* One that was dissolved has no peer, and a raw socket's that has no port is not told: ENOTCONN. */
+	if (!unnamed || unnamed == ENOTCONN)
 		unnamed = answer_local(sock, answer);
 	return fail(answer, unnamed);
 }

@@ -6,7 +6,13 @@
 
 #include "gofer/policy.h"
 
-/* Tells each in a line, "PATH:LINE:COLUMN: …". */
-void policy_review(const struct policy *policy, const char *path, void (*tell)(void *arg, const char *line), void *arg);
+/* What a gofer has time for while it serves: some 10 ms. */
+#define POLICY_REVIEW_QUICK 1000000u
+
+/*
+ * Tells each in a line, "PATH:LINE:COLUMN: …". Which rules are never reached takes a comparison of each with all before it: clients for whom there are not as many as that left of `pairs`
+ * are told, and not looked at so. SIZE_MAX: all are.
+ */
+void policy_review(const struct policy *policy, const char *path, size_t pairs, void (*tell)(void *arg, const char *line), void *arg);
 
 #endif

@@ -36,7 +36,7 @@ policy_new(const char *name, char *message, size_t message_size)
 		free(policy);
 		return NULL;
 	}
-	policy_review(policy, name, log_remark, &lines);
+	policy_review(policy, name, POLICY_REVIEW_QUICK, log_remark, &lines);
 	return policy_take(policy);
 }
 

@@ -50,7 +50,7 @@ run_check(const struct ctl_policy_arguments *arguments)
 
 	if (!load(&policy, path))
 		return CTL_EXIT_POLICY;
-	policy_review(&policy, path, print_line, &remarks);
+	policy_review(&policy, path, SIZE_MAX, print_line, &remarks);
 	for (size_t i = 0; i < policy.entry_count; i++)
 		rules += policy.entries[i].rule_count;
 	printf("%s: %zu clients, %zu rules; nothing is wrong%s\n", path, policy.entry_count, rules, remarks ? ", but see above" : "");

@@ -155,9 +155,11 @@ GOFER_TEST(limits, socket_quota_is_exact, start_with_quotas)
 	/* Opening one that is open is no new one. */
 	cr_assert_eq(call_open(&client, 5, SOCK_STREAM, NULL).status, OK);
 	/* Another session has its own. */
+	held = fd_count(gofer.pid);
 	client_open(&other, &gofer);
 	cr_assert_eq(call_open(&other, 6, SOCK_STREAM, NULL).status, OK);
 	client_close(&other);
+	cr_assert_neq(wait_for_fds(gofer.pid, held, PATIENCE_MS), -1);
 	/* A link that would make a socket counts like one. */
 	link = link_open(&client, false, LINK_SOCKET, 7);
 	cr_assert(ends_within(link, PATIENCE_MS), "a link over quota was taken");

@@ -22,7 +22,7 @@ TestSuite(load, .timeout = 86400);
 
 enum {
 	OK = SPLITSOCK__STATUS__STATUS_OK,
-	SERVED_MS = 2000 * SLOW, /* one more client, at any time */
+	SERVED_MS = 4000 * SLOW, /* one more client, at any time */
 	FLAT_MS = 10000 * SLOW,  /* until all of them are forgotten */
 	SPARE_KIB = 3 * 1024,    /* what the C library keeps when everything is freed */
 	SESSION_KIB = 24,        /* per session with ten sockets */

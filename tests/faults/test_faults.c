@@ -54,6 +54,7 @@ write_policy(void)
 
 	cr_assert_not_null(file);
 	fputs("version: 1\n"
+	      "foreign_rings: unlimited\n" /* not every kernel can refuse them */
 	      "clients:\n"
 	      "  - name: tested\n"
 	      "    users: [root]\n"

@@ -62,7 +62,7 @@ Test(names, are_limited_and_the_first_to_end_goes)
 		char name[32];
 
 		snprintf(name, sizeof name, "m%u.example", i);
-		cr_assert(names_learn(&names, one, name, 3600, 0));
+		cr_assert(names_learn(&names, one, name, 7200, 0));
 	}
 	cr_assert(eq(sz, names_of(&names, one, 0, found), NAMES_OF_ADDRESS_MAX));
 	cr_expect(eq(str, (char *)found[0], "m31.example"), "the last one is the first");

@@ -142,7 +142,7 @@ load_example(const char *name)
 
 	snprintf(path, sizeof path, SOURCE_DIR "/deploy/policies/%s.yaml", name);
 	cr_assert_eq(policy_load(&policy, path, message, sizeof message), 0, "%s", message);
-	policy_review(&policy, path, no_remark, NULL);
+	policy_review(&policy, path, SIZE_MAX, no_remark, NULL);
 }
 
 Test(policy_decide, example_web_egress)
@@ -422,8 +422,22 @@ Test(policy_decide, what_is_odd_is_said)
 	for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
 		cr_assert_eq(load(cases[i].text), 0, "%s", message);
 		*remarks = 0;
-		policy_review(&policy, "p", take_remark, NULL);
+		policy_review(&policy, "p", SIZE_MAX, take_remark, NULL);
 		cr_expect(cases[i].said ? strstr(remarks, cases[i].said) != NULL : !*remarks, "case %zu: %s", i, remarks);
 		policy_free(&policy);
 	}
+}
+
+/* A gofer that serves does not compare thousands of rules with each other, and says so. */
+Test(policy_decide, a_quick_look_leaves_out_what_takes_long)
+{
+	cr_assert_eq(load(RULES "  - {name: r, allow: any}\n  - {name: s, allow: [connect], to: [10.0.0.0/8]}\n"), 0, "%s", message);
+	*remarks = 0;
+	policy_review(&policy, "p", 1, take_remark, NULL);
+	cr_expect(strstr(remarks, "has 2 rules, which are not compared with each other here"), "%s", remarks);
+	cr_expect_not(strstr(remarks, "changes nothing"), "%s", remarks);
+	*remarks = 0;
+	policy_review(&policy, "p", 2, take_remark, NULL);
+	cr_expect(strstr(remarks, "changes nothing"), "%s", remarks);
+	policy_free(&policy);
 }
