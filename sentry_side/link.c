@@ -381,7 +381,9 @@ link_accept(struct link *link, int fd, bool peek, int *accepted_fd, struct link 
 		return error;
 	error = session_link(&link->ss->session, a, true, LINK_SOCKET, record.handle, PLUG_NONE);
 	if (error) {
-		link_unref(*accepted); /* the next sweep forgets it */
+		/* The next sweep forgets it; the caller has none. */
+		link_unref(*accepted);
+		*accepted = NULL;
 		return error;
 	}
 	(*accepted)->opened = true;

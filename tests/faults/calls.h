@@ -1,7 +1,7 @@
 /*
  * The calls that can be made to fail, and with what: errors that each one's manual names, the likeliest first.
  *
- * Left out is what the kernel cannot fail to do: shutdown() of a connection that there is, getrandom() of at most 256 bytes, timers that are set,
+ * Left out is what the kernel cannot fail to do: shutdown() of a connection that there is, fstat(), getrandom() of at most 256 bytes, timers that are set,
  * flags of a descriptor, a number that is added to an eventfd; EPIPE of a connection that stands. A socket that is full is what slow readers are
  * for. To make those fail would test a kernel that there is not.
  */
@@ -65,7 +65,6 @@
 	X(readdir, EIO)                               \
 	X(readlink, ENOMEM)                           \
 	X(readlinkat, ENOMEM)                         \
-	X(fstat, ENOMEM)                              \
 	X(lstat, ENOMEM)                              \
 	X(stat, ENOMEM)                               \
 	X(access, EIO)                                \

@@ -216,6 +216,18 @@ meaning(int status)
 	}
 }
 
+/* What a sanitizer has said of a client or of splitsock-run. */
+static void
+show_report(int status)
+{
+	static char text[20000];
+
+	if (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) != SANITIZER_STATUS)
+		return;
+	slurp(said_path, text, sizeof text);
+	fprintf(stderr, "%s\n", text);
+}
+
 /* ---- the gofer ---------------------------------------------------------------------------------- */
 
 static const char *const gofer_arguments[] = {"--policy", policy_path, NULL};
@@ -314,8 +326,10 @@ try_gofer(const struct plan_entry *entry, int descriptors, size_t *reached)
 		show_log();
 		return false;
 	}
-	if (status != 0)
+	if (status != 0) {
 		fails(entry, "the client %s in step '%s'", meaning(status), step);
+		show_report(status);
+	}
 	status = run_client(true, true);
 	if (status != 0) {
 		fails(entry, "the next client %s in step '%s'", meaning(status), last_step());
@@ -570,12 +584,7 @@ try_supervisor(const struct plan_entry *entry, int *descriptors, size_t *reached
 		nngs++;
 	} else if (status != 0 && (status == -1 || !WIFEXITED(status) || WEXITSTATUS(status) < 125)) {
 		fails(entry, "it %s in step '%s'", meaning(status), last_step());
-		if (status != -1 && WIFEXITED(status) && WEXITSTATUS(status) == SANITIZER_STATUS) {
-			char text[6000];
-
-			slurp(said_path, text, sizeof text);
-			fprintf(stderr, "%s\n", text);
-		}
+		show_report(status);
 	}
 	if (!gofer_is_empty(*descriptors, why, sizeof why)) {
 		fails(entry, "%s", why);

@@ -164,3 +164,11 @@ gofer_process_descriptors(const struct gofer_process *gofer)
 	closedir(directory);
 	return count - 2;
 }
+
+void
+gofer_process_await(const struct gofer_process *gofer, int descriptors)
+{
+	for (int i = 0; i < 1000 && gofer_process_descriptors(gofer) < descriptors; i++)
+		nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+	cr_assert_geq(gofer_process_descriptors(gofer), descriptors);
+}

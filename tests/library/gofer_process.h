@@ -26,6 +26,8 @@ void gofer_process_kill(struct gofer_process *gofer);
 
 /* How many descriptors it has. */
 int gofer_process_descriptors(const struct gofer_process *gofer);
+/* Waits until it has at least so many. A session is there with its stream's and its side channel's, which the gofer takes a moment later. */
+void gofer_process_await(const struct gofer_process *gofer, int descriptors);
 
 /* The full name of one of the programs. */
 const char *program_path(const char *name);

@@ -34,9 +34,13 @@ static struct ss *ss;
 static void
 setup(void)
 {
+	int descriptors;
+
 	gofer_process_start(&gofer, NULL, NULL);
+	descriptors = gofer_process_descriptors(&gofer);
 	ss = ss_open(gofer.url);
 	cr_assert_not_null(ss, "ss_open: %s", strerror(errno));
+	gofer_process_await(&gofer, descriptors + 2);
 }
 
 static void

@@ -29,9 +29,13 @@ borrow(struct ss *of, const struct link *link)
 static void
 setup(void)
 {
+	int descriptors;
+
 	gofer_process_start(&gofer, NULL, NULL);
+	descriptors = gofer_process_descriptors(&gofer);
 	ss = (struct ss){.borrow = borrow};
 	cr_assert_eq(ss_init(&ss, gofer.url, NULL), 0);
+	gofer_process_await(&gofer, descriptors + 2);
 }
 
 static void
