@@ -1,14 +1,26 @@
 #include "proto/codec.h"
 
+#include <assert.h>
 #include <errno.h>
+#include <stdalign.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* For all that a message consists of: numbers of at most 8 bytes and pointers. */
+#define ARENA_ALIGN sizeof(uint64_t)
+static_assert(alignof(ProtobufCMessage) <= ARENA_ALIGN && alignof(void *) <= ARENA_ALIGN, "nothing needs more");
+
+static size_t
+arena_aligned(size_t size)
+{
+	return (size + ARENA_ALIGN - 1) & ~(ARENA_ALIGN - 1);
+}
 
 static void *
 arena_alloc(void *data, size_t size)
 {
 	struct codec_arena *arena = data;
-	size_t aligned = (size + 15) & ~(size_t)15;
+	size_t aligned = arena_aligned(size);
 	void *p;
 
 	if (aligned < size || aligned > arena->size - arena->used)
@@ -33,28 +45,66 @@ codec_free(struct codec_arena *arena)
 }
 
 static void *
-decode(struct codec_arena *arena, const ProtobufCMessageDescriptor *descriptor, const struct frame *frame)
+decode(struct codec_arena *arena, const ProtobufCMessageDescriptor *descriptor, const struct frame *frame, size_t base)
 {
 	ProtobufCAllocator allocator = {.alloc = arena_alloc, .free = arena_release, .allocator_data = arena};
 
 	codec_free(arena);
-	arena->size = CODEC_ARENA_BASE + CODEC_AMPLIFICATION_MAX * frame->body_len;
+	arena->size = base + CODEC_AMPLIFICATION_MAX * (FRAME_HEADER_SIZE + frame->body_len);
 	arena->base = malloc(arena->size);
 	if (!arena->base)
 		return NULL;
 	return protobuf_c_message_unpack(descriptor, &allocator, frame->body_len, frame->body);
 }
 
+/* protobuf-c notes a message's members as it meets them: the first 16 on its stack, then in blocks of 32 and 64 notes. */
+#define MEMBER_NOTE_SIZE 32u
+
+static size_t
+notes_size(size_t members)
+{
+	return MEMBER_NOTE_SIZE * (members > 48 ? 96u : members > 16 ? 32u : 0u);
+}
+
+ssize_t
+send_spare(const Splitsock__Send *send)
+{
+	Splitsock__Op op = SPLITSOCK__OP__INIT;
+	size_t memory = sizeof(void *) + arena_aligned(sizeof op) + arena_aligned(sizeof *send) + arena_aligned(send->payload.len) +
+	                notes_size(send->n_control + 3);
+
+	if (send->to)
+		memory += arena_aligned(sizeof *send->to) + arena_aligned(send->to->ip.len);
+	for (size_t i = 0; i < send->n_control; i++)
+		memory += sizeof(void *) + arena_aligned(sizeof *send->control[i]) + arena_aligned(send->control[i]->data.len);
+	op.op_case = SPLITSOCK__OP__OP_SEND;
+	op.send = (Splitsock__Send *)send;
+	/* Its own tag and length take 2 bytes at least. */
+	return (ssize_t)(CODEC_AMPLIFICATION_MAX * (2 + encoded_size(&op.base))) - (ssize_t)memory;
+}
+
+bool
+sends_fit(size_t count, ssize_t spare)
+{
+	const ssize_t request = CODEC_AMPLIFICATION_MAX * FRAME_HEADER_SIZE - sizeof(Splitsock__Request);
+
+	/* What goes in front, Open and options, has this to spare at least, each; but each is a member, too. */
+	for (size_t before = 0; before <= CODEC_OPS_MAX - count; before++)
+		if (request + spare + 64 * (ssize_t)before < (ssize_t)notes_size(2 + before + count))
+			return false;
+	return true;
+}
+
 Splitsock__Hello *
 decode_hello(struct codec_arena *arena, const struct frame *frame)
 {
-	return decode(arena, &splitsock__hello__descriptor, frame);
+	return decode(arena, &splitsock__hello__descriptor, frame, 0);
 }
 
 Splitsock__Welcome *
 decode_welcome(struct codec_arena *arena, const struct frame *frame)
 {
-	Splitsock__Welcome *welcome = decode(arena, &splitsock__welcome__descriptor, frame);
+	Splitsock__Welcome *welcome = decode(arena, &splitsock__welcome__descriptor, frame, CODEC_REPLY_BASE);
 
 	if (welcome && welcome->status == SPLITSOCK__STATUS__STATUS_OK && welcome->link_token.len != LINK_TOKEN_SIZE)
 		return NULL;
@@ -64,7 +114,7 @@ decode_welcome(struct codec_arena *arena, const struct frame *frame)
 Splitsock__Request *
 decode_request(struct codec_arena *arena, const struct frame *frame)
 {
-	Splitsock__Request *request = decode(arena, &splitsock__request__descriptor, frame);
+	Splitsock__Request *request = decode(arena, &splitsock__request__descriptor, frame, 0);
 
 	if (request && (request->n_ops == 0 || request->n_ops > CODEC_OPS_MAX))
 		return NULL;
@@ -74,7 +124,7 @@ decode_request(struct codec_arena *arena, const struct frame *frame)
 Splitsock__Reply *
 decode_reply(struct codec_arena *arena, const struct frame *frame)
 {
-	Splitsock__Reply *reply = decode(arena, &splitsock__reply__descriptor, frame);
+	Splitsock__Reply *reply = decode(arena, &splitsock__reply__descriptor, frame, CODEC_REPLY_BASE);
 
 	if (reply && reply->n_results == 0)
 		return NULL;
@@ -84,19 +134,19 @@ decode_reply(struct codec_arena *arena, const struct frame *frame)
 Splitsock__Event *
 decode_event(struct codec_arena *arena, const struct frame *frame)
 {
-	return decode(arena, &splitsock__event__descriptor, frame);
+	return decode(arena, &splitsock__event__descriptor, frame, CODEC_REPLY_BASE);
 }
 
 Splitsock__AdminRequest *
 decode_admin_request(struct codec_arena *arena, const struct frame *frame)
 {
-	return decode(arena, &splitsock__admin_request__descriptor, frame);
+	return decode(arena, &splitsock__admin_request__descriptor, frame, 0);
 }
 
 Splitsock__AdminReply *
 decode_admin_reply(struct codec_arena *arena, const struct frame *frame)
 {
-	return decode(arena, &splitsock__admin_reply__descriptor, frame);
+	return decode(arena, &splitsock__admin_reply__descriptor, frame, CODEC_REPLY_BASE);
 }
 
 size_t

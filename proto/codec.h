@@ -17,9 +17,12 @@
 /* Bits of Hello.features and Welcome.features. */
 #define FEATURE_STATS (UINT64_C(1) << 20) /* the operation Stats */
 
-/* Memory that unpacking may take: 16 bytes for one on the wire, and room for a batch of small operations. */
+/*
+ * Memory that unpacking may take: 16 bytes for one on the wire, the frame's header included. What a client sends (Hello, Request,
+ * AdminRequest) gets no more. A reply, in which an empty result takes 2 bytes, gets room for a batch of those.
+ */
 #define CODEC_AMPLIFICATION_MAX 16u
-#define CODEC_ARENA_BASE 16384u
+#define CODEC_REPLY_BASE 16384u
 #define CODEC_OPS_MAX 64u
 
 /* Holds what one decoded message points into. Zero-initialise; codec_free() when done with the message. */
@@ -39,6 +42,13 @@ Splitsock__Event *decode_event(struct codec_arena *arena, const struct frame *fr
 /* On PATH.ctl. */
 Splitsock__AdminRequest *decode_admin_request(struct codec_arena *arena, const struct frame *frame);
 Splitsock__AdminReply *decode_admin_reply(struct codec_arena *arena, const struct frame *frame);
+
+/*
+ * Whether a request with these sends, and with what goes in front of them, can be unpacked: empty ones take few bytes, so that not many fit
+ * a batch. send_spare() is what one leaves of the memory that its bytes give, or what it takes of the others'; `spare` is their sum.
+ */
+ssize_t send_spare(const Splitsock__Send *send);
+bool sends_fit(size_t count, ssize_t spare);
 
 /* How long a message will be on the wire. */
 size_t encoded_size(const ProtobufCMessage *message);

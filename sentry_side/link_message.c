@@ -106,6 +106,7 @@ link_send(struct link *link, const struct link_datagram *datagrams, size_t count
 	struct control_list *controls[LINK_OPS_MAX] = {0};
 	uint32_t wire_flags = wire_message_flags(flags & ~(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_ZEROCOPY), NULL);
 	size_t size = 0, taken;
+	ssize_t spare = 0;
 	int error = 0;
 
 	if (count > LINK_OPS_MAX)
@@ -121,6 +122,9 @@ link_send(struct link *link, const struct link_datagram *datagrams, size_t count
 		                               : add_send(link, datagram, wire_flags, &sends[taken], &wires[taken],
 		                                          &messages[taken], &controls[taken]);
 		if (error)
+			break;
+		spare += send_spare(&sends[taken]);
+		if (taken && !sends_fit(taken + 1, spare))
 			break;
 		splitsock__op__init(&ops[taken]);
 		ops[taken].op_case = SPLITSOCK__OP__OP_SEND;
