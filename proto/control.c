@@ -9,11 +9,12 @@
 const struct cmsghdr *
 control_next(const void *buffer, size_t len, size_t *at, bool *bad)
 {
-	const struct cmsghdr *header = (const struct cmsghdr *)((const char *)buffer + *at);
+	const struct cmsghdr *header;
 
 	*bad = false;
 	if (*at >= len || len - *at < sizeof *header)
 		return NULL;
+	header = (const struct cmsghdr *)((const char *)buffer + *at);
 	*bad = header->cmsg_len < sizeof *header || header->cmsg_len > len - *at;
 	if (*bad)
 		return NULL;

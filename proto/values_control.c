@@ -239,7 +239,8 @@ convert(const struct control_type *type, const uint8_t *in, size_t len, uint8_t 
 		if (*layout == 'r') {
 			if (len > CONTROL_DATA_MAX)
 				return -EINVAL;
-			memcpy(out, in, len);
+			if (len) /* no bytes need not be anywhere */
+				memcpy(out, in, len);
 			return (ssize_t)len;
 		}
 		for (const char *member = layout; *member; member++)

@@ -592,6 +592,8 @@ mask_encode(uint8_t *out, size_t out_cap, const uint8_t *host, size_t len, struc
 {
 	size_t count;
 
+	if (len == 0) /* none need be anywhere */
+		return 0;
 	if (len > shape.count_max * shape.host_size)
 		len = shape.count_max * shape.host_size;
 	if (len > out_cap)
@@ -607,6 +609,8 @@ mask_decode(uint8_t *out, size_t out_cap, const uint8_t *wire, size_t len, struc
 {
 	size_t count = len / shape.wire_size;
 
+	if (len == 0)
+		return 0;
 	if (len > shape.count_max * shape.wire_size)
 		return -EINVAL;
 	if (len > out_cap)
