@@ -475,6 +475,9 @@ handle_shutdown(struct sock *sock, const Splitsock__Op *op, struct answer *answe
 
 	if (how < 0)
 		return refuse(answer, SPLITSOCK__STATUS__STATUS_BAD_REQUEST);
+	/* The kernel does it also where it says ENOTCONN. */
+	if (!sock_is_stream(sock) && how != SHUT_WR)
+		sock->down_ended = true;
 	if (shutdown(sock->host.fd, how) < 0)
 		return fail(answer, errno);
 	if (sock->state == SOCK_LISTENING && how != SHUT_WR) {

@@ -436,6 +436,11 @@ relay_stream(struct sock *sock, bool host_readable)
 		/* After the peer's FIN only its reset can still come. */
 		if (getsockopt(sock->host.fd, SOL_SOCKET, SO_ERROR, &error, &len) == 0 && error)
 			return sock_host_gone(sock, error);
+		/* Who asked for SO_ERROR has taken the reset's error: writes are refused from here on, and epoll is not to say so for ever. */
+		if (host_readable && hung_up(sock->host.fd)) {
+			sock->up_ended = true;
+			shutdown(sock->link.fd, SHUT_RD);
+		}
 	}
 	return true;
 }

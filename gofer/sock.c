@@ -254,7 +254,8 @@ host_events(const struct sock *sock)
 	case SOCK_OPEN:
 		if (sock_is_stream(sock) || sock->link.fd < 0)
 			return 0;
-		return (sock->link_full ? 0 : EPOLLIN) | (sock->host_full ? EPOLLOUT : 0);
+		/* Shut down for reading it polls readable for ever, but what comes is still delivered: told once each time. */
+		return (sock->link_full ? 0 : EPOLLIN) | (sock->host_full ? EPOLLOUT : 0) | (sock->down_ended ? EPOLLET : 0);
 	default:
 		return 0;
 	}

@@ -64,7 +64,7 @@ struct sock {
 	struct held up, down;    /* towards the host; towards the program */
 	struct splice_pipe *pipe; /* holds bytes towards the program instead of `down` while a bulk transfer runs */
 	bool up_ended;           /* the program's FIN was passed on, or the host takes no more; datagram: the link's end was read */
-	bool down_ended;         /* the peer's FIN was passed on */
+	bool down_ended;         /* the peer's FIN was passed on; datagram: the program has shut it down for reading */
 
 	/* both: what the relays found */
 	bool link_hung_up;
