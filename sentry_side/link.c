@@ -108,6 +108,15 @@ link_new(struct ss *ss, int fd, uint64_t handle, const struct link *model, bool 
 		.ss = ss, .refs = 2, .family = model->family, .type = model->type, .protocol = model->protocol, .linked = linked, .fd = -1};
 	link->by_inode = (struct link_key){st.st_ino, link};
 	pthread_mutex_lock(&ss->lock);
+	/* A handle that comes again is that of a connection which was looked at and not delivered; else the gofer does as it should not. */
+	stale = handle ? table_find(&ss->by_handle, handle) : NULL;
+	if (stale && !stale->link->queued) {
+		pthread_mutex_unlock(&ss->lock);
+		free(link);
+		return -ECONNABORTED;
+	}
+	if (stale)
+		link_forget(stale->link);
 	/* An inode number that comes again belongs to a socket that is gone. */
 	stale = table_find(&ss->by_inode, st.st_ino);
 	if (stale)
@@ -343,11 +352,20 @@ inherit(const struct link *listener, int listener_fd, struct link *accepted, int
 	}
 }
 
+/* A record as a gofer sends it: what it says is believed from here on. */
+static bool
+record_is_sound(const struct link_accepted *record, ssize_t len)
+{
+	return len == sizeof *record && record->handle >> 63 && record->local.len <= sizeof record->local.address &&
+	       record->peer.len <= sizeof record->peer.address;
+}
+
 int
 link_accept(struct link *link, int fd, bool peek, int *accepted_fd, struct link **accepted)
 {
 	struct link_accepted record;
 	_cleanup_close_ int a = -1;
+	bool is_poke;
 	ssize_t len;
 	int error;
 
@@ -361,17 +379,18 @@ link_accept(struct link *link, int fd, bool peek, int *accepted_fd, struct link 
 	}
 	if (link->state != LINK_LISTENING)
 		return session_ended(&link->ss->session) ? -ENETDOWN : -EINVAL;
-	len = recv(fd, &record, sizeof record, peek ? MSG_PEEK | MSG_DONTWAIT : 0);
-	if (len < 0) /* only a gofer that dies leaves a listener's filler unread */
-		return errno == ECONNRESET ? -ENETDOWN : -errno;
-	if (len == 0)
-		return session_ended(&link->ss->session) ? -ENETDOWN : -EINVAL;
-	if (record.handle == 0) { /* a poke, and what it was for has been taken */
-		if (peek)
+	do {
+		len = recv(fd, &record, sizeof record, peek ? MSG_PEEK | MSG_DONTWAIT : 0);
+		if (len < 0) /* only a gofer that dies leaves a listener's filler unread */
+			return errno == ECONNRESET ? -ENETDOWN : -errno;
+		if (len == 0)
+			return session_ended(&link->ss->session) ? -ENETDOWN : -EINVAL;
+		/* What it was for has been taken. */
+		is_poke = len == sizeof record && record.handle == 0;
+		if (peek && (is_poke || !record_is_sound(&record, len)))
 			link_accept_commit(fd);
-		return link_accept(link, fd, peek, accepted_fd, accepted);
-	}
-	if (len != sizeof record)
+	} while (is_poke);
+	if (!record_is_sound(&record, len))
 		return -ECONNABORTED;
 	a = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (a < 0)

@@ -22,6 +22,8 @@
 struct call {
 	struct link *link;
 	size_t before; /* operations in front of the caller's */
+	size_t asked;  /* the caller's */
+	uint32_t sent_max; /* the longest payload among those, if they are sends */
 	bool payload;
 	link_done done;
 	void *arg;
@@ -61,7 +63,8 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 			result.error = EPERM;
 		name_from_message(&result.local, last->local);
 		name_from_message(&result.peer, last->peer);
-		result.count = last->count;
+		/* Nothing comes back of more than was asked for. */
+		result.count = last->count < call->sent_max ? last->count : call->sent_max;
 		result.unsent = last->unsent;
 		if (last->value.len && last->value.len <= sizeof result.value) {
 			result.value_len = last->value.len;
@@ -72,6 +75,8 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 		if (control_len > 0)
 			result.control_len = (size_t)control_len;
 		result.completed = count > call->before ? count - call->before - (result.error ? 1 : 0) : 0;
+		if (result.completed > call->asked)
+			result.completed = call->asked;
 	}
 	pthread_mutex_lock(&link->ss->lock);
 	if (last && last->status == SPLITSOCK__STATUS__STATUS_BAD_REQUEST && link->linked && link->opened) {
@@ -91,6 +96,20 @@ on_reply(void *arg, size_t count, Splitsock__Result **results, int error)
 	call->done(call->arg, &result);
 	link_unref(link);
 	free(call);
+}
+
+static uint32_t
+longest_payload(const Splitsock__Op *ops, size_t count)
+{
+	uint32_t longest = 0;
+
+	for (size_t i = 0; i < count; i++) {
+		if (ops[i].op_case != SPLITSOCK__OP__OP_SEND)
+			return UINT32_MAX;
+		if (ops[i].send->payload.len > longest)
+			longest = (uint32_t)ops[i].send->payload.len;
+	}
+	return longest;
 }
 
 int
@@ -141,7 +160,8 @@ link_call(struct link *link, Splitsock__Op *ops, size_t count, enum link_call_fl
 	request.no_reply = no_reply;
 	request.error_told = link->error_told;
 	if (call)
-		*call = (struct call){.link = link_ref(link), .before = n, .payload = payload, .done = done, .arg = arg};
+		*call = (struct call){.link = link_ref(link), .before = n, .asked = count, .sent_max = longest_payload(ops, count),
+		                      .payload = payload, .done = done, .arg = arg};
 	error = payload ? session_call_with_payload(&link->ss->session, &request, on_reply, call)
 	                : session_call(&link->ss->session, &request, on_reply, call, id);
 	if (error && call) {

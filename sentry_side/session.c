@@ -119,8 +119,10 @@ take_reply(struct session *session, const struct frame *frame)
 	Splitsock__Reply *reply = decode_reply(&arena, frame);
 	struct waiting_call *call;
 
-	if (!reply)
+	if (!reply) {
+		codec_free(&arena);
 		return false;
+	}
 	pthread_mutex_lock(&session->lock);
 	call = table_find(&session->calls, frame->id);
 	if (call)
@@ -139,8 +141,10 @@ take_event(struct session *session, const struct frame *frame)
 	struct codec_arena arena = {0};
 	Splitsock__Event *event = decode_event(&arena, frame);
 
-	if (!event)
+	if (!event) {
+		codec_free(&arena);
 		return false;
+	}
 	if (event->reset && session->events.reset)
 		session->events.reset(session->events.arg, event->reset);
 	if (event->closed && session->events.closed)
