@@ -27,6 +27,10 @@ log_line(int priority, const char *format, ...)
 	va_start(args, format);
 	vsnprintf(line + used, sizeof line - (size_t)used - 1, format, args);
 	va_end(args);
+	/* Whatever is quoted in it, it is one line, and no terminal obeys it. */
+	for (char *at = line; *at; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7f)
+			*at = '?';
 	/* One write, so that lines of several processes do not mix. A terminal in raw mode has no say here. */
 	dprintf(STDERR_FILENO, "%s\n", line);
 }
