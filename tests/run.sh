@@ -1,21 +1,23 @@
 #!/usr/bin/env bash
 # Runs the test suites one after another; a line for each, and what failed in full.
-#   SUITES="unit boundary"   only these: unit, library, install, conformance, programs, boundary, faults, programs-full; each may
+#   SUITES="unit boundary"   only these: unit, fuzz, library, install, conformance, programs, boundary, faults, programs-full; each may
 #                            be narrowed to one tree, as unit:plain or unit:asan
 #   FULL=1                   without SUITES: all; otherwise programs-full, whose packages `make test-full` installs, and faults are left out
-#   BUILD, BUILD_ASAN        the two build trees
+#   BUILD, BUILD_ASAN, BUILD_FUZZ   the build trees
 # Exit status 0 if every test of every suite passed. Logs stay in $BUILD/test-logs.
 set -uo pipefail
 cd "$(dirname "$0")/.."
 exec </dev/null
 export LC_ALL=C
 BUILD=$(realpath -m "${BUILD:-build}") BUILD_ASAN=$(realpath -m "${BUILD_ASAN:-build-asan}")
+BUILD_FUZZ=$(realpath -m "${BUILD_FUZZ:-build-fuzz}")
 unset SPLITSOCK_LOAD SPLITSOCK_SOAK SPLITSOCK_FAULTS SPLITSOCK_FAULTS_ONLY SPLITSOCK_GOFER SPLITSOCK_TEST_GOFER SPLITSOCK_TEST_RUN SPLITSOCK_TEST_FILTER MAKEFLAGS MFLAGS MAKELEVEL
 unset http_proxy https_proxy all_proxy no_proxy HTTP_PROXY HTTPS_PROXY ALL_PROXY NO_PROXY
 
 # suite  trees  seconds that one run may take  binaries
 table='
 unit          plain,asan 300 test-unit test-link-table test-filter
+fuzz          fuzz       300 test-fuzz
 library       plain,asan 300 test-library
 install       plain      120 test-install
 boundary      plain,asan 600 test-boundary
@@ -52,6 +54,7 @@ run() { # SUITE TREE SECONDS BINARY
     local -a env=() arguments=()
     [[ $suite != faults || -z ${FULL-} ]] || { export SPLITSOCK_FAULTS=each; limit=1800; }
     log=$logs/$binary-$tree.log
+    [[ $tree != fuzz ]] || dir=$BUILD_FUZZ/bin
     if [[ $tree == asan ]]; then
         dir=$BUILD_ASAN/bin
         # Reports go to files, so that one from a daemon or from a program under test counts, too.
