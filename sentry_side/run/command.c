@@ -52,7 +52,8 @@ run_command(const struct command *command, int report_fd, int go_fd)
 	report.procnet = -1;
 	if (command->isolate && isolate_mounts() == 0)
 		report.procnet = procnet_mount(open("/proc/self/net", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-	setrlimit(RLIMIT_NOFILE, &command->files);
+	if (command->files.rlim_max) /* it is known */
+		setrlimit(RLIMIT_NOFILE, &command->files);
 	sigprocmask(SIG_SETMASK, &command->mask, NULL);
 	report.listener = filter_install(&report.killable);
 	if (report.listener < 0)
@@ -219,8 +220,8 @@ command_prepare(struct command *command)
 	command->starter.fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 	/* Who is orphaned below us is ours to reap: the filter counts its processes until they are reaped. */
 	prctl(PR_SET_CHILD_SUBREAPER, 1);
-	getrlimit(RLIMIT_NOFILE, &command->files);
-	setrlimit(RLIMIT_NOFILE, &(struct rlimit){command->files.rlim_max, command->files.rlim_max});
+	if (getrlimit(RLIMIT_NOFILE, &command->files) == 0)
+		setrlimit(RLIMIT_NOFILE, &(struct rlimit){command->files.rlim_max, command->files.rlim_max});
 }
 
 /* ---- the end ---------------------------------------------------------------------------------- */
