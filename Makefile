@@ -61,7 +61,7 @@ fuzz-coverage: packages
 	@$(call build,$(BUILD_COVERAGE),-DCMAKE_C_COMPILER=clang -DFUZZ=ON -DBUILD_TESTS=OFF -DSANITIZE=fuzzer-no-link '-DCMAKE_C_FLAGS=-fprofile-instr-generate -fcoverage-mapping' $(CMAKE_ARGS),fuzzers)
 	@tests/fuzz/coverage.sh $(BUILD_COVERAGE)
 
-# Everything fails once: every error of every call, at every place that it is called from. Hours, where `make test` takes a third of a minute.
+# Everything fails once: every error of every call, at every place that it is called from. Hours, where `make test-full` takes each once.
 faults: build build-asan
 	@SPLITSOCK_BIN=$(abspath $(BUILD_ASAN))/bin SPLITSOCK_FAULTS=$(FAULTS) LSAN_OPTIONS=suppressions=$(CURDIR)/tests/lsan.supp:print_suppressions=0 \
 		$(BUILD_ASAN)/bin/test-faults
