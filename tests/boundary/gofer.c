@@ -236,6 +236,23 @@ fd_count(pid_t pid)
 }
 
 int
+fd_count_settled(pid_t pid)
+{
+	int count = fd_count(pid);
+
+	for (int same = 0; same < 10; same++) {
+		int now;
+
+		sleep_ms(20);
+		now = fd_count(pid);
+		if (now != count)
+			same = 0;
+		count = now;
+	}
+	return count;
+}
+
+int
 wait_for_fds(pid_t pid, int count, int timeout_ms)
 {
 	int64_t start = now_ms();

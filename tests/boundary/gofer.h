@@ -65,6 +65,8 @@ void sleep_ms(int ms);
 
 bool alive(pid_t pid);
 int fd_count(pid_t pid);
+/* The same once it has not changed for a while: what a gofer had for the client that looked whether it is ready goes a moment later. */
+int fd_count_settled(pid_t pid);
 /* Waits until the process has at most `count` descriptors. Returns the milliseconds that took, or -1 after timeout_ms. */
 int wait_for_fds(pid_t pid, int count, int timeout_ms);
 /* In KiB. The peak is since the last memory_reset_peak(). */

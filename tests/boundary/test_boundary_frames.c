@@ -333,7 +333,7 @@ GOFER_TEST(frames, batch_of_64_is_served_and_of_65_ends_the_session, start)
 
 	ops[0] = op_open(&operations[0], AF_INET, SOCK_STREAM, 0);
 	for (size_t i = 1; i <= CODEC_OPS_MAX; i++)
-		ops[i] = op_query(&operations[i]);
+		ops[i] = op_set_int(&operations[i], SOL_SOCKET, SO_KEEPALIVE, 1);
 	client_open(&client, &gofer);
 	outcome = call_batch(&client, 1, ops, CODEC_OPS_MAX);
 	cr_assert_eq(outcome.status, SPLITSOCK__STATUS__STATUS_OK, "status %d, %u results, %s", outcome.status, outcome.count,

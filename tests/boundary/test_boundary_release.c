@@ -67,7 +67,7 @@ kill_holder(enum victim victim)
 	char port[16];
 	struct program program;
 	uint16_t number;
-	int listener = host_listen(&number, 64), before = fd_count(gofer.pid), took;
+	int listener = host_listen(&number, 64), before = fd_count_settled(gofer.pid), took;
 	long pid;
 
 	snprintf(port, sizeof port, "%d", number);
@@ -189,7 +189,7 @@ start_with_two_sessions(void)
 
 GOFER_TEST(release, what_was_closed_is_delivered_and_charged_until_then, start_with_two_sessions)
 {
-	int before = fd_count(gofer.pid);
+	int before = fd_count_settled(gofer.pid);
 	struct stalled stalled[2];
 	struct client other;
 
@@ -211,7 +211,7 @@ GOFER_TEST(release, what_was_closed_is_delivered_and_charged_until_then, start_w
 
 GOFER_TEST(release, what_nobody_takes_has_its_time, start)
 {
-	int before = fd_count(gofer.pid), took;
+	int before = fd_count_settled(gofer.pid), took;
 	struct stalled stalled;
 
 	stall(&stalled);
@@ -227,7 +227,7 @@ GOFER_TEST(release, what_nobody_takes_has_its_time, start)
 /* The program may write on for ever: what it has not closed ends with its client. */
 GOFER_TEST(release, what_was_not_closed_is_released_at_once, start)
 {
-	int before = fd_count(gofer.pid);
+	int before = fd_count_settled(gofer.pid);
 	struct stalled stalled;
 
 	stall(&stalled);
@@ -241,7 +241,7 @@ GOFER_TEST(release, what_was_not_closed_is_released_at_once, start)
 /* Nor does one that broke the protocol have time. */
 GOFER_TEST(release, a_breach_delivers_nothing, start)
 {
-	int before = fd_count(gofer.pid);
+	int before = fd_count_settled(gofer.pid);
 	struct stalled stalled;
 
 	stall(&stalled);
