@@ -32,6 +32,7 @@ run_writer(int channel, int server, pid_t child)
 	pause_ms(1500); /* longer than anybody waits for its gofer to end */
 	while ((n = recv(server, data, 65536, 0)) > 0)
 		got += (size_t)n;
+	free(data);
 	observe_call("the end", n);
 	OBSERVE("%s of what was written has come", got == written ? "all" : "a part");
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;

@@ -4,7 +4,8 @@
 [[ -n $RUN ]] || { echo "the bare kernel has no agent"; exit 0; }
 need newuidmap
 
-as_user() { setpriv --reuid=65534 --regid=65534 --clear-groups env -C "$U" HOME="$U/home" XDG_RUNTIME_DIR="$U/run" "$@"; }
+# In the background: a shell that waited for it would be what is ended.
+as_user() { exec setpriv --reuid=65534 --regid=65534 --clear-groups env -C "$U" HOME="$U/home" XDG_RUNTIME_DIR="$U/run" "$@"; }
 rootless() { # podman's arguments
     timeout -k 1 "$LIMIT" setpriv --reuid=65534 --regid=65534 --clear-groups env -C "$U" HOME="$U/home" XDG_RUNTIME_DIR="$U/run" \
         podman --storage-driver vfs --cgroup-manager cgroupfs --events-backend none --runtime crun "$@"
