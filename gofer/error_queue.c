@@ -1,36 +1,10 @@
 #include "gofer/error_queue.h"
 
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-
-/* After <time.h>, which it needs. */
-#include <linux/errqueue.h>
 
 #include "proto/control.h"
-
-/* The errno of an entry that ICMP has brought: those set the socket's pending error, too. */
-static int
-icmp_error(const struct msghdr *message)
-{
-	const struct cmsghdr *header;
-	struct sock_extended_err error;
-	size_t at = 0;
-	bool bad;
-
-	while ((header = control_next(message->msg_control, message->msg_controllen, &at, &bad))) {
-		if (header->cmsg_len < CMSG_LEN(sizeof error) ||
-		    !((header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_RECVERR) ||
-		      (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_RECVERR)))
-			continue;
-		memcpy(&error, CMSG_DATA(header), sizeof error);
-		if (error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6)
-			return (int)error.ee_errno;
-	}
-	return 0;
-}
 
 int
 error_queue_take(struct sock *sock)
@@ -55,7 +29,7 @@ error_queue_take(struct sock *sock)
 
 		if (n < 0)
 			break;
-		entry.icmp_error = icmp_error(&message);
+		entry.icmp_error = control_icmp_error(message.msg_control, message.msg_controllen);
 		if (entry.icmp_error)
 			error = entry.icmp_error;
 		if (sock->error_count == ERROR_QUEUE_MAX)

@@ -1,8 +1,13 @@
 #include "proto/control.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
+
+/* After <time.h>, which it needs. */
+#include <linux/errqueue.h>
 
 #include "proto/values.h"
 
@@ -20,6 +25,26 @@ control_next(const void *buffer, size_t len, size_t *at, bool *bad)
 		return NULL;
 	*at += CMSG_ALIGN(header->cmsg_len);
 	return header;
+}
+
+int
+control_icmp_error(const void *buffer, size_t len)
+{
+	const struct cmsghdr *header;
+	struct sock_extended_err error;
+	size_t at = 0;
+	bool bad;
+
+	while ((header = control_next(buffer, len, &at, &bad))) {
+		if (header->cmsg_len < CMSG_LEN(sizeof error) ||
+		    !((header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_RECVERR) ||
+		      (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_RECVERR)))
+			continue;
+		memcpy(&error, CMSG_DATA(header), sizeof error);
+		if (error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6)
+			return (int)error.ee_errno;
+	}
+	return 0;
 }
 
 int

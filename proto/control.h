@@ -24,6 +24,9 @@ struct control_list {
  */
 const struct cmsghdr *control_next(const void *buffer, size_t len, size_t *at, bool *bad);
 
+/* The errno of an error queue's entry that ICMP has brought, 0 of any other: those set the socket's pending error, too. The buffer is what came with it. */
+int control_icmp_error(const void *buffer, size_t len);
+
 /* Returns 0; -ENOENT for a type that does not travel, -EINVAL for a length that it cannot have, -ENOBUFS when the list is full. */
 int control_list_add(struct control_list *list, int level, int type, const void *data, size_t len);
 /* Adds all of a buffer that recvmsg(2) has filled; what does not travel is left out. */

@@ -104,27 +104,6 @@ show_error(struct surrogate *surrogate, int error)
 	              sizeof surrogate->u_name) >= 0;
 }
 
-/* The errno of an entry that ICMP has brought, which alone sets the pending error, or 0. */
-static int
-icmp_error(const struct link_source *source)
-{
-	const struct cmsghdr *header;
-	struct sock_extended_err error;
-	size_t at = 0;
-	bool bad;
-
-	while ((header = control_next(source->control, source->control_len, &at, &bad))) {
-		if (header->cmsg_len < CMSG_LEN(sizeof error) ||
-		    !((header->cmsg_level == IPPROTO_IP && header->cmsg_type == IP_RECVERR) ||
-		      (header->cmsg_level == IPPROTO_IPV6 && header->cmsg_type == IPV6_RECVERR)))
-			continue;
-		memcpy(&error, CMSG_DATA(header), sizeof error);
-		if (error.ee_origin == SO_EE_ORIGIN_ICMP || error.ee_origin == SO_EE_ORIGIN_ICMP6)
-			return (int)error.ee_errno;
-	}
-	return 0;
-}
-
 static void
 keep_error(struct surrogate *surrogate, const struct link_result *result)
 {
@@ -141,7 +120,7 @@ keep_error(struct surrogate *surrogate, const struct link_result *result)
 		last = &(*last)->next;
 	*last = entry;
 	surrogate->error_count++;
-	error = icmp_error(&entry->source);
+	error = control_icmp_error(entry->source.control, entry->source.control_len);
 	entry->shown = error && show_error(surrogate, error);
 }
 
@@ -230,8 +209,8 @@ surrogate_take_error(struct link *link, int u, struct link_source *source, void 
 		*len = first->len;
 		memcpy(datagram, first->data, first->len);
 		/* sock_dequeue_err_skb() */
-		if (icmp_error(source))
-			surrogate->error = surrogate->errors ? icmp_error(&surrogate->errors->source) : 0;
+		if (control_icmp_error(source->control, source->control_len))
+			surrogate->error = surrogate->errors ? control_icmp_error(surrogate->errors->source.control, surrogate->errors->source.control_len) : 0;
 		free(first);
 		if (surrogate->fetch_again && !surrogate->fetching)
 			surrogate_fetch_errors(surrogate, 0);
